@@ -1,0 +1,59 @@
+import type { Call, Direction, Result } from '../call/call.ts'
+import type { Connector } from '../connector/contract.ts'
+
+/** The configuration after it was read, checked and its secrets resolved: what the rest of the program sees. */
+export interface Config {
+  /** Public base URL, without a trailing slash: what vendors call and sign. */
+  publicUrl: string | undefined
+  /** Default region of national phone numbers, ISO 3166-1 alpha-2. */
+  region: string | undefined
+  connections: ReadonlyMap<string, Connection>
+  flows: readonly Flow[]
+  keep: Keep
+  /** Hash over all of it, secrets excluded: replicas that disagree are seen. */
+  hash: string
+}
+
+export interface Connection {
+  id: string
+  connector: Connector
+  /** The connector's own keys, parsed by its schema. */
+  settings: unknown
+  region: string | undefined
+  /** `host` or `host:port` of private addresses it may reach. */
+  allowPrivate: readonly string[]
+  /** Steps of this connection at once, per worker. */
+  concurrency: number
+  /** How long to wait for a recording nobody announced, in ms; overrides the connector's. */
+  recordingWaitMs: number | undefined
+  /** Every secret value in its settings, for masking. */
+  secrets: readonly string[]
+}
+
+export interface Flow {
+  name: string
+  from: readonly string[]
+  when: ((call: Call) => boolean) | undefined
+  /** Analysis connections in order of preference; empty: the call's own facts are written. */
+  analyze: readonly string[]
+  write: readonly string[]
+  unknownCaller: 'create' | 'skip' | 'unmatched'
+  /** Hash of the flow as written: steps record it. */
+  version: string
+}
+
+/** A flow's condition in a JSON file. All given keys must hold. */
+export interface FlowFilter {
+  direction?: Direction | readonly Direction[]
+  result?: Result | readonly Result[]
+  minTalkMs?: number
+  segment?: string | readonly string[]
+  language?: string | readonly string[]
+}
+
+/** How long things are kept, in ms; undefined: for ever. */
+export interface Keep {
+  audioMs: number | undefined
+  transcriptMs: number | undefined
+  deliveriesMs: number | undefined
+}

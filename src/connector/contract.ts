@@ -1,0 +1,286 @@
+import type { z } from 'zod'
+import type { Analysis, Part, Transcript } from '../call/analysis.ts'
+import type { Call, Recording } from '../call/call.ts'
+import type { CallEvent } from '../call/facts.ts'
+import type { VerifiableRequest, Verification } from './verification.ts'
+
+/**
+ * The connector contract. A connector is the code for one vendor: a plain object given to `defineConnector`. A role
+ * exists when its key exists; a capability exists when its method exists. No flags, no globals: time, fetch, randomness
+ * and logging come in through `ctx`.
+ */
+
+/** Structured log. Values are ids, sizes, codes: never bodies, numbers, names, secrets. */
+export interface Log {
+  debug(message: string, fields?: LogFields): void
+  info(message: string, fields?: LogFields): void
+  warn(message: string, fields?: LogFields): void
+  error(message: string, fields?: LogFields): void
+}
+export type LogFields = Record<string, string | number | boolean | null | undefined>
+
+/** What one outbound request may say beside the usual. */
+export interface FetchInit {
+  method?: string
+  headers?: Record<string, string>
+  /** A stream is sent as it is read, never collected; give `content-length` in `headers` when it is known. */
+  body?: string | Uint8Array | URLSearchParams | FormData | ReadableStream<Uint8Array>
+  /** Which request budget it counts against; default `default`. */
+  bucket?: string
+  /** Whole-exchange limit in ms until the response's headers are in; default 30,000. */
+  timeoutMs?: number
+  /** Limit of the response body; default 8 MB. Streams of recordings ask for more. */
+  maxBytes?: number
+  /** Follow redirects (each hop is checked again; credentials are dropped on another host). Default: none are followed. */
+  redirects?: number
+}
+
+/**
+ * Fetch-shaped. Throws CordboardError: `timeout`, `vendor_down` (no connection), `rate_limited` (our own budget),
+ * `blocked_address`, `too_large`. HTTP statuses do not throw: `failOn` turns them into errors.
+ */
+export type VendorFetch = (url: string | URL, init?: FetchInit) => Promise<Response>
+
+export interface ConnectorContext<Config = unknown> {
+  /** The operator's id of this connection. */
+  readonly connection: string
+  readonly config: Config
+  /** ISO 3166-1 alpha-2: default region of national numbers. */
+  readonly region: string | undefined
+  /** Public URL of this connection's hook, without a trailing slash; absent when no publicUrl is configured. */
+  readonly hookUrl: string | undefined
+  readonly fetch: VendorFetch
+  readonly now: () => number
+  readonly random: () => number
+  readonly log: Log
+  readonly signal: AbortSignal
+}
+
+// ── Webhooks ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** An authentic request, kept as bytes. `path` is what stands behind /hooks/<connection>, with its slash. */
+export interface InboundRequest extends VerifiableRequest {
+  path: string
+  query: URLSearchParams
+  /** When it was received, UTC. Only for vendors whose events carry no time. */
+  receivedAt: string
+}
+
+/** Either what the request says, or why it says nothing to us. */
+export type Received<Event> = { events: Event[] } | { ignored: string }
+
+/** What the pure side of a connector gets: its configuration, no network, no clock. */
+export interface MapContext<Config> {
+  readonly connection: string
+  readonly config: Config
+  readonly region: string | undefined
+}
+
+export interface Reply {
+  status: number
+  headers?: Record<string, string>
+  body?: string
+}
+
+export interface WebhookSide<Config, Event> {
+  /** Answered before verification, pure, stores nothing; echoes only a bounded plain token. Null: not a handshake. */
+  handshake?(request: VerifiableRequest, ctx: MapContext<Config>): Reply | null
+  verify(config: Config): Verification
+  /** Answer to an accepted delivery; default 202 with no body. */
+  reply?: Reply
+  /** What makes two deliveries the same one; default the hash of method, path, query and body. */
+  dedupe?: { header: string }
+  /** Pure. Throws CordboardError `invalid_payload` when an authentic request cannot be read. */
+  receive(request: InboundRequest, ctx: MapContext<Config>): Received<Event>
+}
+
+// ── Telephony ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface TelephonyRole<Config> {
+  webhook?: WebhookSide<Config, CallEvent>
+  /** The audio, streamed. The body is read once, straight into the backend. */
+  recording?(recording: Recording, call: Call, ctx: ConnectorContext<Config>): Promise<Response>
+  /** A link that others can fetch without our credentials, for backends that take URLs; null when there is none. */
+  recordingUrl?(recording: Recording, call: Call, ctx: ConnectorContext<Config>): Promise<string | null>
+  /** Calls by the vendor's own list, for backfill and reconciliation. */
+  calls?(since: string, ctx: ConnectorContext<Config>): AsyncIterable<CallEvent[]>
+  subscribe?(url: string, ctx: ConnectorContext<Config>): Promise<void>
+  /** How long to wait for a recording nobody announced, in ms from the call's end; default 120,000. */
+  recordingWaitMs?: number
+}
+
+// ── Analysis ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export type AudioFormat = NonNullable<Recording['format']>
+
+export interface Accepts {
+  /** Absent: takes no audio. `by`: as an uploaded file, or as a link it downloads itself. */
+  audio?: {
+    formats: readonly AudioFormat[]
+    by: readonly ('file' | 'url')[]
+    maxBytes?: number
+    minDurationMs?: number
+    stereoOnly?: boolean
+  }
+  /** Takes a ready transcript. */
+  text?: boolean
+  languages?: readonly string[]
+}
+
+/** The audio on its way from the phone system to the backend; `open` may be called once per attempt. */
+export interface AudioSource {
+  recording: Recording
+  /** Unique, stable file name: the same for every attempt of this submission. */
+  fileName: string
+  format: AudioFormat
+  /** Opens the stream. `bytes` is null when the phone system does not tell the size beforehand. */
+  open(): Promise<{ body: ReadableStream<Uint8Array>; bytes: number | null; contentType: string }>
+  /** A link others can fetch, when the phone system has one. */
+  url(): Promise<string | null>
+}
+
+export interface SubmitRequest {
+  /** Ours, stable over all attempts; travels in the vendor's metadata where there is room. */
+  submissionId: string
+  call: Call
+  audio?: AudioSource
+  text?: Transcript
+  /** What `checkpoint` saved in an earlier attempt; absent on the first. */
+  state?: unknown
+}
+
+export interface SubmitContext<Config> extends ConnectorContext<Config> {
+  /** Commits half-way knowledge (a created job, a presigned URL) before going on. JSON, at most 16 KB. */
+  checkpoint(state: unknown): Promise<void>
+}
+
+export type Polled =
+  | { state: 'working'; afterMs: number }
+  | { state: 'done'; parts: Partial<Record<Part, Analysis>> }
+  /** Some parts are there, the rest is still being worked on. */
+  | { state: 'partly'; parts: Partial<Record<Part, Analysis>>; afterMs: number }
+  | { state: 'failed'; reason: string }
+
+/** A result that a webhook brought. One of `ref` and `submissionId` says whose it is. */
+export interface AnalysisEvent {
+  key: string
+  ref?: string
+  submissionId?: string
+  part: Part
+  result: Analysis
+}
+
+export interface AnalysisRole<Config> {
+  accepts(config: Config): Accepts
+  /** Which parts a submission will bring; the submission is finished when they are in. Empty: push-only. */
+  parts(config: Config): readonly Part[]
+  submit(request: SubmitRequest, ctx: SubmitContext<Config>): Promise<{ ref: string }>
+  /** Did an earlier attempt get through? Asked before submitting again, so that nobody pays twice. */
+  find?(request: SubmitRequest, ctx: ConnectorContext<Config>): Promise<string | null>
+  poll?(ref: string, ctx: ConnectorContext<Config>): Promise<Polled>
+  /** When the first poll is due after submission, in ms; default 10,000. Longer where a webhook is the main way. */
+  pollAfterMs?(config: Config): number
+  callback?: WebhookSide<Config, AnalysisEvent>
+  quota?(ctx: ConnectorContext<Config>): Promise<{ left: number | null; unit: string }>
+}
+
+// ── CRM ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface Candidate {
+  /** `contact`, `company`, `lead` … as the CRM calls it. */
+  type: string
+  id: string
+  name?: string
+  /** Why it is here, in words for the operator: "same number, last activity 3 days ago". Holds no number. */
+  reason: string
+  url?: string
+}
+
+/** Everything that is known of a call when it is written. */
+export interface CrmRecord {
+  call: Call
+  analysis: Analysis | null
+  /** The CRM record it belongs to; null when the flow says `unmatched`. */
+  target: { type: string; id: string } | null
+}
+
+/** One external creation. `fields` is what will be sent; its hash decides whether an update is needed. */
+export interface PlannedPart {
+  /** `call`, `note`, `task-1` …: unique within the write-back, stable over time. */
+  key: string
+  kind: 'contact' | 'call' | 'note' | 'task' | 'file'
+  fields: Record<string, string>
+}
+
+export interface WritePart extends PlannedPart {
+  /** The CRM's id from an earlier write: update this one instead of creating. */
+  externalId: string | null
+  /** Stable key of this part for CRMs with a unique property. */
+  idempotencyKey: string
+}
+
+/** Ids of the parts written so far, by part key: a note is attached to the call of the same write-back. */
+export type WrittenParts = Readonly<Record<string, string>>
+
+export interface CrmRole<Config> {
+  /** How long a fresh record may be missing from the CRM's search, in ms. */
+  indexLagMs: number
+  /** Best first. */
+  match(call: Call, ctx: ConnectorContext<Config>): Promise<Candidate[]>
+  /** Pure: which parts this record needs, in the order they are written. The contact of an unknown caller is not here. */
+  plan(record: CrmRecord, ctx: MapContext<Config>): PlannedPart[]
+  /** The contact to create for an unknown caller; absent: this CRM creates none. */
+  newContact?(call: Call, ctx: MapContext<Config>): PlannedPart | null
+  /** Creates the part, or updates it when it has an externalId. Returns the CRM's id. */
+  write(
+    part: WritePart,
+    record: CrmRecord,
+    written: WrittenParts,
+    ctx: ConnectorContext<Config>,
+  ): Promise<{ id: string }>
+  /** Was this part created by an attempt whose end is not known? Absent: the step parks instead of guessing. */
+  find?(
+    part: WritePart,
+    record: CrmRecord,
+    written: WrittenParts,
+    ctx: ConnectorContext<Config>,
+  ): Promise<string | null>
+  /** A page of the record for people. */
+  recordUrl?(target: { type: string; id: string }, config: Config): string | null
+  callback?: WebhookSide<Config, CallEvent>
+}
+
+// ── The object ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A request budget as the vendor counts it. */
+export interface Budget {
+  limit: number
+  windowMs: number
+  /** `fixed`: the window starts at a multiple of its length on the wall clock. `rolling`: any span of that length. */
+  window: 'fixed' | 'rolling'
+}
+
+export interface Connector<Schema extends z.ZodType = z.ZodType> {
+  id: string
+  name: string
+  /** The vendor's API documentation. */
+  docs: string
+  config: Schema
+  /** One cheap call that proves the credentials; returns what an operator should know (missing scopes as warnings). */
+  check(ctx: ConnectorContext<z.output<Schema>>): Promise<CheckResult>
+  budgets?(config: z.output<Schema>): Record<string, Budget>
+  telephony?: TelephonyRole<z.output<Schema>>
+  analysis?: AnalysisRole<z.output<Schema>>
+  crm?: CrmRole<z.output<Schema>>
+}
+
+export interface CheckResult {
+  /** One line: "account Support, 3 numbers". No secret, no phone number. */
+  says: string
+  warnings?: readonly { what: string; fix: string }[]
+}
+
+/** Types a connector; returns it as it is. */
+export function defineConnector<Schema extends z.ZodType>(connector: Connector<Schema>): Connector<Schema> {
+  return connector
+}

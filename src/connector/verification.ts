@@ -1,0 +1,131 @@
+/**
+ * How an inbound request proves who sent it: data, evaluated in one place (verify.ts) over the raw bytes, in constant
+ * time, failing closed. A connector states the scheme; it never compares anything itself.
+ */
+
+export type Hash = 'sha1' | 'sha256' | 'sha512' | 'md5'
+
+/** `base64-of-hex` is base64 over the lowercase hex text: what PHP's hash_hmac + base64_encode produce. */
+export type Encoding = 'hex' | 'base64' | 'base64url' | 'base64-of-hex'
+
+/** A piece of the signed text. `urlDecoded` decodes only the listed escapes (`%3A` …) in the URL, nothing else. */
+export type SignedPart =
+  | { text: string }
+  | { method: true }
+  | { url: true }
+  | { urlDecoded: readonly string[] }
+  | { path: true }
+  | { body: true }
+  | { header: string }
+  | { query: string }
+  | { field: string }
+
+/** Where a plain value stands in the request. `field` is a top-level field of a form or JSON body. */
+export type Place =
+  | { header: string; prefix?: string }
+  | { query: string }
+  | { path: true }
+  | { field: string }
+  | { basic: 'password' | 'user:password' }
+
+export interface Freshness {
+  /** Header that carries the sender's time; it must be part of what is signed. */
+  header: string
+  unit: 's' | 'ms'
+  /** How far it may differ from our clock, both ways, in milliseconds. */
+  toleranceMs: number
+}
+
+export interface HmacVerification {
+  scheme: 'hmac'
+  hash: Hash
+  encoding: Encoding | readonly Encoding[]
+  /** Header with the signature; with `prefix` (`v1=`) cut off; several signatures divided by `separator` are all tried. */
+  header: string
+  prefix?: string
+  separator?: string
+  signed: readonly SignedPart[]
+  secrets: readonly string[]
+  /** How a secret becomes key bytes; default: its UTF-8 text. */
+  secretEncoding?: 'utf8' | 'base64' | 'hex'
+  freshness?: Freshness
+}
+
+export interface TokenVerification {
+  scheme: 'token'
+  place: Place
+  secrets: readonly string[]
+}
+
+/** JSON Web Token in `header` (Bearer) or a field, signed HS256 with a shared secret or RS256/ES256 with `publicKeys`. */
+export interface JwtVerification {
+  scheme: 'jwt'
+  place: Place
+  algorithms: readonly ('HS256' | 'RS256' | 'ES256')[]
+  secrets: readonly string[]
+  issuer?: string
+  audience?: string
+  /** Claim that must equal the hash of the raw body, when the vendor binds it. */
+  bodyHashClaim?: { claim: string; hash: Hash; encoding: Encoding }
+}
+
+export interface Ed25519Verification {
+  scheme: 'ed25519'
+  header: string
+  encoding: Encoding
+  signed: readonly SignedPart[]
+  /** Raw 32-byte public keys, base64 or hex. */
+  publicKeys: readonly string[]
+  freshness?: Freshness
+}
+
+/** One text that, signed with a secret, would give `given`. */
+export interface Claim {
+  hash: Hash
+  encoding: Encoding
+  signed: string | Uint8Array
+  given: string
+}
+
+/**
+ * For schemes whose text depends on the request (which event, which URL spelling). The connector only lists claims; the
+ * engine computes and compares. Accepted when one claim fits one secret and every digest fits.
+ */
+export interface CustomVerification {
+  scheme: 'custom'
+  /** Why nothing else fits. */
+  reason: string
+  /** Header that carries the signature: where a signer of fixtures puts it. */
+  header: string
+  secrets: readonly string[]
+  /** Also lists its claims when the header is missing (`given` is empty then): the engine refuses, a signer signs. */
+  claims(request: VerifiableRequest): readonly Claim[] | { refused: string }
+  digests?(
+    request: VerifiableRequest,
+  ): readonly { hash: Hash; encoding: Encoding; of: Uint8Array; given: string }[]
+}
+
+/** The vendor signs nothing. Shown as a warning wherever the connection is shown. */
+export interface NothingVerification {
+  scheme: 'nothing'
+  reason: string
+}
+
+export type Verification =
+  | HmacVerification
+  | TokenVerification
+  | JwtVerification
+  | Ed25519Verification
+  | CustomVerification
+  | NothingVerification
+
+/** What a verifier may look at. `form` and `json` are bounded parses (size, depth 64, no prototypes). */
+export interface VerifiableRequest {
+  method: string
+  /** The URL the vendor called: the configured public base, then the path and query as received. Never from `Host`. */
+  url: string
+  headers: Headers
+  body: Uint8Array
+  form(): URLSearchParams
+  json(): unknown
+}

@@ -1,0 +1,12 @@
+/** The media port: bytes too large for a row (bodies over 256 KB, uploads, archive), kept by id and read as streams. */
+export interface Media {
+  /** Durable when it resolves. Refuses (too_large) beyond `maxBytes` and leaves nothing behind. */
+  put(id: string, body: ReadableStream<Uint8Array> | Uint8Array, maxBytes: number): Promise<{ bytes: number }>
+  /** Null when there is nothing with this id. `range` is inclusive, as in HTTP. */
+  get(
+    id: string,
+    range?: { start: number; end?: number },
+  ): Promise<{ body: ReadableStream<Uint8Array>; bytes: number } | null>
+  delete(ids: readonly string[]): Promise<void>
+  check(): Promise<void>
+}

@@ -1,0 +1,29 @@
+/**
+ * The job queue port. The queue is a bell, not a memory: it carries ids and wakes whoever may work; what is due stands
+ * in the store, and losing every message loses nothing, because the sweep rings again.
+ */
+
+/** "There may be work for this step": the only thing a queue ever carries. */
+export interface Bell {
+  step: string
+  lane: string
+  /** Milliseconds since 1970; past or now: at once. */
+  dueAt: number
+}
+
+/**
+ * Takes up to `room` due steps of a lane from the store and runs them; resolves when they are finished with how many
+ * it took. `room` more may be due when it took `room`.
+ */
+export type Take = (lane: string, room: number, signal: AbortSignal) => Promise<number>
+
+export interface Queue {
+  /** Best effort, never throws: a bell that is lost is rung again by the sweep. */
+  wake(bells: readonly Bell[]): void
+  /** Starts the lanes. `concurrency` is per lane and process. */
+  work(take: Take, concurrency: (lane: string) => number): void
+  /** No new steps; waits for those running up to `graceMs`, then aborts them. */
+  stop(graceMs: number): Promise<void>
+  /** For /readyz and metrics. */
+  state(): { ok: boolean; says: string; running: number }
+}

@@ -1,0 +1,126 @@
+/**
+ * The migrations: plain statements, one source for all three databases, runnable by hand without introspection (D1
+ * forbids it). Types are written for SQLite; `forDialect` turns them into PostgreSQL's. Only ever add to the end;
+ * migrations expand, they never take away, so that one version back still runs.
+ */
+
+export interface Migration {
+  name: string
+  statements: readonly string[]
+}
+
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    name: '0001-first',
+    statements: [
+      `create table deliveries (
+        id text primary key, connection text not null, role text not null, received_at integer not null,
+        method text not null, url text not null, path text not null, headers blob not null, body blob,
+        media_id text, bytes integer not null, dedupe_key text not null, repeats integer not null,
+        state text not null, reason text)`,
+      `create unique index deliveries_dedupe on deliveries (connection, dedupe_key)`,
+      `create index deliveries_trouble on deliveries (state, id) where state in ('unreadable', 'ignored')`,
+
+      `create table refusals (
+        connection text not null, code text not null, hour_at integer not null, count integer not null,
+        last_at integer not null, sample text not null, primary key (connection, code, hour_at))`,
+
+      `create table events (
+        connection text not null, event_key text not null, call_id text not null, delivery_id text,
+        phase text not null, received_at integer not null, event text not null,
+        primary key (connection, event_key))`,
+      `create index events_call on events (call_id)`,
+
+      `create table call_keys (
+        connection text not null, external_id text not null, call_id text not null,
+        primary key (connection, external_id))`,
+      `create index call_keys_call on call_keys (call_id)`,
+
+      `create table calls (
+        id text primary key, connection text not null, external_id text not null, state text not null, reason text,
+        version integer not null, generation integer not null, flow text, flow_version text,
+        started_at integer not null, ended_at integer, updated_at integer not null, wait_until integer,
+        waited integer not null, direction text, result text, customer_phone text, customer_tail text,
+        agent_extension text, submit_hash text, call text not null, analysis text, joined_into text,
+        fence integer not null)`,
+      `create index calls_started on calls (started_at desc, id desc) where joined_into is null`,
+      `create index calls_phone on calls (customer_phone, started_at desc, id desc)`,
+      `create index calls_tail on calls (customer_tail, started_at desc, id desc)`,
+      `create index calls_connection on calls (connection, started_at desc, id desc)`,
+      `create index calls_state on calls (state, started_at desc, id desc)`,
+      `create index calls_waiting on calls (wait_until) where state = 'waiting'`,
+
+      `create table steps (
+        id text primary key, kind text not null, lane text not null, subject text not null, call_id text,
+        connection text not null, generation integer not null, flow text, flow_version text, state text not null,
+        due_at integer not null, attempts integer not null, crashes integer not null, lease text,
+        lease_until integer, code text, reason text, awaiting text, created_at integer not null,
+        updated_at integer not null, fence integer not null)`,
+      `create unique index steps_once on steps (kind, subject, connection, generation)`,
+      `create index steps_due on steps (lane, due_at) where state = 'waiting'`,
+      `create index steps_held on steps (lease_until) where state = 'working'`,
+      `create index steps_stuck on steps (connection, code) where state in ('parked', 'dead')`,
+      `create index steps_awaiting on steps (connection, awaiting) where awaiting is not null`,
+      `create index steps_call on steps (call_id)`,
+
+      `create table attempts (
+        id text primary key, step_id text not null, call_id text, connection text not null, kind text not null,
+        at integer not null, took_ms integer not null, outcome text not null, code text, says text not null)`,
+      `create index attempts_call on attempts (call_id, id)`,
+
+      `create table submissions (
+        id text primary key, call_id text not null, connection text not null, generation integer not null, flow text,
+        state text not null, ref text, checkpoint text, expects text not null, created_at integer not null,
+        submitted_at integer, done_at integer, wait_until integer, reason text)`,
+      `create unique index submissions_once on submissions (call_id, connection, generation)`,
+      `create index submissions_ref on submissions (connection, ref) where ref is not null`,
+
+      `create table results (
+        submission_id text not null, part text not null, call_id text not null, via text not null,
+        received_at integer not null, hash text not null, analysis text not null,
+        primary key (submission_id, part))`,
+
+      `create table writebacks (
+        id text primary key, call_id text not null, connection text not null, state text not null, target_type text,
+        target_id text, target_reason text, candidates text not null, chosen integer not null, matched_at integer,
+        written_at integer)`,
+      `create unique index writebacks_once on writebacks (call_id, connection)`,
+
+      `create table writeback_parts (
+        writeback_id text not null, part text not null, kind text not null, intent_at integer, external_id text,
+        hash text, fields text, written_at integer, primary key (writeback_id, part))`,
+
+      `create table people (
+        connection text not null, phone text not null, writeback_id text not null, external_type text,
+        external_id text, created_at integer not null, primary key (connection, phone))`,
+
+      `create table issues (
+        id text primary key, kind text not null, code text not null, connection text not null, state text not null,
+        count integer not null, first_at integer not null, last_at integer not null, says text not null,
+        fix text not null, call_id text, step_id text, delivery_id text)`,
+      `create unique index issues_once on issues (kind, code, connection)`,
+
+      `create table breakers (
+        connection text primary key, state text not null, code text, says text, failures integer not null,
+        opened_at integer, retry_at integer)`,
+
+      `create table audit (
+        id text primary key, at integer not null, actor text not null, action text not null, subject text not null,
+        detail text not null)`,
+
+      `create table settings (name text primary key, value text not null, updated_at integer not null)`,
+    ],
+  },
+]
+
+/** Table of what has been run; created before everything else. */
+export const MIGRATIONS_TABLE =
+  'create table if not exists migrations (name text primary key, at integer not null)'
+
+/** A statement in the dialect's types. PostgreSQL: instants do not fit its 4-byte integer, and bytes are bytea. */
+export function forDialect(statement: string, dialect: 'sqlite' | 'postgres' | 'd1'): string {
+  if (dialect === 'postgres')
+    return statement.replaceAll(/\binteger\b/g, 'bigint').replaceAll(/\bblob\b/g, 'bytea')
+  // STRICT keeps SQLite from storing a text where a number belongs.
+  return statement.startsWith('create table') ? `${statement} strict` : statement
+}

@@ -1,0 +1,306 @@
+/**
+ * The tables, as TypeScript sees them. Portable subset of SQLite, PostgreSQL and D1: text, integers (instants are
+ * milliseconds since 1970, in `…_at`), 0/1 for booleans, JSON as text, bytes as bytes. No Date ever reaches a bind.
+ */
+
+/** One inbound HTTP request, kept as bytes. */
+export interface DeliveryRow {
+  id: string
+  connection: string
+  role: 'telephony' | 'analysis' | 'crm'
+  received_at: number
+  method: string
+  /** Public URL as the sender called it. */
+  url: string
+  /** What stands behind /hooks/<connection>. */
+  path: string
+  /** JSON array of [name, value] pairs, as bytes. */
+  headers: Uint8Array
+  /** Null when the body is in the media store. */
+  body: Uint8Array | null
+  media_id: string | null
+  bytes: number
+  /** Same key, same delivery: unique per connection. */
+  dedupe_key: string
+  /** How often it was sent again. */
+  repeats: number
+  state: 'new' | 'used' | 'ignored' | 'unreadable'
+  /** Why it was ignored or cannot be read. */
+  reason: string | null
+}
+
+/** Requests that were refused, counted per connection, code and hour, with one sample without its body. */
+export interface RefusalRow {
+  connection: string
+  code: string
+  hour_at: number
+  count: number
+  last_at: number
+  /** JSON: method, path, header names, the reason in words. */
+  sample: string
+}
+
+export interface EventRow {
+  connection: string
+  event_key: string
+  call_id: string
+  delivery_id: string | null
+  phase: string
+  received_at: number
+  /** JSON of CallEvent. */
+  event: string
+}
+
+/** External id → call. */
+export interface CallKeyRow {
+  connection: string
+  external_id: string
+  call_id: string
+}
+
+export type CallState =
+  /** still going on */
+  | 'open'
+  /** ended, waits for its recording */
+  | 'waiting'
+  /** on its way through the pipeline */
+  | 'working'
+  /** everything the flow asks for is written */
+  | 'done'
+  /** no flow takes it, or the flow says skip */
+  | 'skipped'
+  /** a step is parked or dead */
+  | 'attention'
+
+export interface CallRow {
+  id: string
+  connection: string
+  external_id: string
+  state: CallState
+  /** Why it is in this state, for people: code, then words. */
+  reason: string | null
+  /** Compare-and-set: every change of the call adds one. */
+  version: number
+  /** Work that follows from what is known now; every new round of work adds one. */
+  generation: number
+  flow: string | null
+  flow_version: string | null
+  started_at: number
+  ended_at: number | null
+  updated_at: number
+  /** When the wait for the recording ends; null when nothing is waited for. */
+  wait_until: number | null
+  /** 1 when the wait for the recording has run out. */
+  waited: number
+  direction: string | null
+  result: string | null
+  customer_phone: string | null
+  /** Last seven digits of the customer's number. */
+  customer_tail: string | null
+  agent_extension: string | null
+  /** Hash of what a submission depends on, when the last one was planned. */
+  submit_hash: string | null
+  /** JSON of Call. */
+  call: string
+  /** JSON of the joined Analysis, null until there is one. */
+  analysis: string | null
+  /** The call this one was joined into; then this row is only a pointer. */
+  joined_into: string | null
+  fence: number
+}
+
+export type StepKind = 'merge' | 'submit' | 'poll' | 'callback' | 'match' | 'write'
+export type StepState = 'waiting' | 'working' | 'done' | 'parked' | 'dead'
+
+export interface StepRow {
+  id: string
+  kind: StepKind
+  /** Lane it runs in: the connection it talks to, or `core`. */
+  lane: string
+  /** What it works on: a delivery (merge, callback), a call (submit, match, write) or a submission (poll). */
+  subject: string
+  call_id: string | null
+  connection: string
+  generation: number
+  flow: string | null
+  flow_version: string | null
+  state: StepState
+  due_at: number
+  /** Executions that counted. Rate limits, waits and lost leases do not. */
+  attempts: number
+  /** Times a worker died holding it. */
+  crashes: number
+  /** Token of the worker that holds it; null when nobody does. */
+  lease: string | null
+  lease_until: number | null
+  /** Error code of a parked or dead step, or of the last failed attempt. */
+  code: string | null
+  /** In words. */
+  reason: string | null
+  /** A callback that waits for this vendor reference to be committed. */
+  awaiting: string | null
+  created_at: number
+  updated_at: number
+  fence: number
+}
+
+/** One execution of a step; the call's timeline is made of these. */
+export interface AttemptRow {
+  id: string
+  step_id: string
+  call_id: string | null
+  connection: string
+  kind: string
+  at: number
+  took_ms: number
+  outcome: 'ok' | 'again' | 'failed' | 'parked' | 'dead' | 'note'
+  code: string | null
+  /** One line for people. No numbers, names or transcript. */
+  says: string
+}
+
+export interface SubmissionRow {
+  id: string
+  call_id: string
+  connection: string
+  generation: number
+  flow: string | null
+  /** `intent` is saved before anything is sent. */
+  state: 'intent' | 'submitted' | 'done' | 'failed'
+  ref: string | null
+  /** JSON saved by ctx.checkpoint. */
+  checkpoint: string | null
+  /** JSON array of the parts it will bring. */
+  expects: string
+  created_at: number
+  submitted_at: number | null
+  done_at: number | null
+  /** After this the parts that are missing are no longer waited for. */
+  wait_until: number | null
+  reason: string | null
+}
+
+/** A part of a result: the first that arrives counts. */
+export interface ResultRow {
+  submission_id: string
+  part: string
+  call_id: string
+  via: 'callback' | 'poll' | 'submit'
+  received_at: number
+  hash: string
+  /** JSON of Analysis. */
+  analysis: string
+}
+
+/** A call's record in one CRM. */
+export interface WritebackRow {
+  id: string
+  call_id: string
+  connection: string
+  state: 'matched' | 'written' | 'skipped' | 'failed'
+  target_type: string | null
+  target_id: string | null
+  /** Why this record, in words. */
+  target_reason: string | null
+  /** JSON of the candidates, best first. */
+  candidates: string
+  /** 1 when an operator chose the record: matching leaves it alone. */
+  chosen: number
+  matched_at: number | null
+  written_at: number | null
+}
+
+export interface WritebackPartRow {
+  writeback_id: string
+  part: string
+  kind: string
+  /** Saved before anything is sent: from here on the end may be unknown. */
+  intent_at: number | null
+  external_id: string | null
+  /** Hash of the fields that were written. */
+  hash: string | null
+  /** JSON: which fields were written, names and lengths only. */
+  fields: string | null
+  written_at: number | null
+}
+
+/** Reserved before an unknown caller's contact is created, so that two calls at once make one. */
+export interface PersonRow {
+  connection: string
+  phone: string
+  writeback_id: string
+  external_type: string | null
+  external_id: string | null
+  created_at: number
+}
+
+/** What a person must look at: one per (step kind, code, connection). */
+export interface IssueRow {
+  id: string
+  kind: string
+  code: string
+  connection: string
+  state: 'open' | 'acknowledged' | 'ignored' | 'resolved'
+  count: number
+  first_at: number
+  last_at: number
+  says: string
+  fix: string
+  /** The last affected. */
+  call_id: string | null
+  step_id: string | null
+  delivery_id: string | null
+}
+
+export interface BreakerRow {
+  connection: string
+  state: 'closed' | 'open'
+  code: string | null
+  says: string | null
+  failures: number
+  opened_at: number | null
+  /** When the next try is due; for auth and quota a check, else one step. */
+  retry_at: number | null
+}
+
+export interface AuditRow {
+  id: string
+  at: number
+  /** Name of the token's role, never the token. */
+  actor: string
+  action: string
+  subject: string
+  detail: string
+}
+
+/** Small things of the installation: config hash, last sweep. */
+export interface SettingRow {
+  name: string
+  value: string
+  updated_at: number
+}
+
+export interface MigrationRow {
+  name: string
+  at: number
+}
+
+export interface Schema {
+  deliveries: DeliveryRow
+  refusals: RefusalRow
+  events: EventRow
+  call_keys: CallKeyRow
+  calls: CallRow
+  steps: StepRow
+  attempts: AttemptRow
+  submissions: SubmissionRow
+  results: ResultRow
+  writebacks: WritebackRow
+  writeback_parts: WritebackPartRow
+  people: PersonRow
+  issues: IssueRow
+  breakers: BreakerRow
+  audit: AuditRow
+  settings: SettingRow
+  migrations: MigrationRow
+}
