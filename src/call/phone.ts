@@ -129,13 +129,21 @@ function plain(raw: string): string {
 function isWithheld(text: string): boolean {
   if (!/[\p{L}\d*#]/u.test(text) || /^0{4,}$/.test(text)) return true
   if (/^(?:\+|00)/.test(text) && WITHHELD_DIGITS.has(text.replace(/^(?:\+|00)/, ''))) return true
-  return !/\d/.test(text) && WITHHELD_WORDS.has(text.toLowerCase().replace(/[^\p{L}]/gu, ''))
+  return (
+    !/\d/.test(text) &&
+    WITHHELD_WORDS.has(
+      text
+        .toLowerCase()
+        .replaceAll('ё', 'е')
+        .replace(/[^\p{L}]/gu, ''),
+    )
+  )
 }
 
 function readDigits(text: string, raw: string, region?: string): Phone {
   const of = (kind: PhoneKind): Phone => ({ kind, e164: null, raw })
-  const compact = text.replace(/^[*#\d]+$/, '').replace(EXTENSION_SUFFIX, '') || text
-  const bare = compact.replace(/^(\+|00)(.*)\(0\)/, '$1$2').replace(/[\s()./_'"\p{Pd}\u2212]/gu, '')
+  const number = /^[*#\d]+$/.test(text) ? text : text.replace(EXTENSION_SUFFIX, '')
+  const bare = number.replace(/^(\+|00)(.*)\(0\)/, '$1$2').replace(/[\s()./_'"\p{Pd}\u2212]/gu, '')
   if (/^[*#]+[\d*#]{0,6}$|^\d{1,6}#$/.test(bare)) return of('short')
   if (!/^\++\d+$|^\d+$/.test(bare)) return of('unknown')
 
@@ -149,8 +157,8 @@ function readDigits(text: string, raw: string, region?: string): Phone {
     if (own?.isValid()) return { kind: 'e164', e164: own.number, raw }
     return of(hasPlus || SERVICE_CODE.test(digits) ? 'short' : 'extension')
   }
-  const number = hasPlus ? possible(international(digits)) : guess(digits, country)
-  if (number) return { kind: 'e164', e164: number.number, raw }
+  const read = hasPlus ? possible(international(digits)) : guess(digits, country)
+  if (read) return { kind: 'e164', e164: read.number, raw }
   return of(WITHHELD_DIGITS.has(digits) ? 'withheld' : 'unknown')
 }
 

@@ -44,12 +44,15 @@ export interface Flow {
 
 /** A flow's condition in a JSON file. All given keys must hold. */
 export interface FlowFilter {
-  direction?: Direction | readonly Direction[]
-  result?: Result | readonly Result[]
-  minTalkMs?: number
-  segment?: string | readonly string[]
-  language?: string | readonly string[]
+  direction?: Direction | readonly Direction[] | undefined
+  result?: Result | readonly Result[] | undefined
+  minTalkMs?: number | undefined
+  segment?: string | readonly string[] | undefined
+  language?: string | readonly string[] | undefined
 }
+
+/** A flow's condition as it is written: a function in TypeScript, a filter in JSON. */
+export type FlowRule = ((call: Call) => boolean) | FlowFilter
 
 /** How long things are kept, in ms; undefined: for ever. */
 export interface Keep {

@@ -26,6 +26,8 @@ export interface SandboxOptions {
     headers: Record<string, string>
     body: string
   }): Promise<{ status: number }>
+  /** For vendors that fetch a recording by its link: its bytes, null when it cannot be had. Absent: no link can. */
+  download?(url: string): Promise<Uint8Array | null>
   /** What a sample recording says of itself; null for any other audio. */
   transcriptOf(audio: Uint8Array): SampleTranscript | null
 }

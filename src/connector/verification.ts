@@ -20,7 +20,10 @@ export type SignedPart =
   | { query: string }
   | { field: string }
 
-/** Where a plain value stands in the request. `field` is a top-level field of a form or JSON body. */
+/**
+ * Where a plain value stands in the request. `field` is a top-level field of a form or JSON body; `path` is the last
+ * segment of the URL's path.
+ */
 export type Place =
   | { header: string; prefix?: string }
   | { query: string }
@@ -57,12 +60,15 @@ export interface TokenVerification {
   secrets: readonly string[]
 }
 
-/** JSON Web Token in `header` (Bearer) or a field, signed HS256 with a shared secret or RS256/ES256 with `publicKeys`. */
+/** JSON Web Token in `place` (a header's `prefix` is `Bearer ` unless given), signed HS256 with a shared secret or RS256/ES256 with `publicKeys`. */
 export interface JwtVerification {
   scheme: 'jwt'
   place: Place
   algorithms: readonly ('HS256' | 'RS256' | 'ES256')[]
+  /** For HS256. */
   secrets: readonly string[]
+  /** SPKI PEM, for RS256 and ES256. Kept apart from `secrets`: a public key must never be taken for a shared one. */
+  publicKeys?: readonly string[]
   issuer?: string
   audience?: string
   /** Claim that must equal the hash of the raw body, when the vendor binds it. */

@@ -12,10 +12,11 @@ export interface Bell {
 }
 
 /**
- * Takes up to `room` due steps of a lane from the store and runs them; resolves when they are finished with how many
- * it took. `room` more may be due when it took `room`.
+ * Claims up to `room` due steps of a lane from the store and starts them. Resolves as soon as they are claimed, with one
+ * promise for each that settles (never rejects) when the step has finished, so that a slow step holds only its own
+ * place. When it took `room` there may be more: the lane asks again at once. Fewer: the lane waits for the next bell.
  */
-export type Take = (lane: string, room: number, signal: AbortSignal) => Promise<number>
+export type Take = (lane: string, room: number, signal: AbortSignal) => Promise<readonly Promise<void>[]>
 
 export interface Queue {
   /** Best effort, never throws: a bell that is lost is rung again by the sweep. */

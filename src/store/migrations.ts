@@ -35,6 +35,7 @@ export const MIGRATIONS: readonly Migration[] = [
         connection text not null, external_id text not null, call_id text not null,
         primary key (connection, external_id))`,
       `create index call_keys_call on call_keys (call_id)`,
+      `create index call_keys_external on call_keys (external_id)`,
 
       `create table calls (
         id text primary key, connection text not null, external_id text not null, state text not null, reason text,
@@ -48,6 +49,8 @@ export const MIGRATIONS: readonly Migration[] = [
       `create index calls_tail on calls (customer_tail, started_at desc, id desc)`,
       `create index calls_connection on calls (connection, started_at desc, id desc)`,
       `create index calls_state on calls (state, started_at desc, id desc)`,
+      `create index calls_direction on calls (direction, started_at desc, id desc)`,
+      `create index calls_result on calls (result, started_at desc, id desc)`,
       `create index calls_waiting on calls (wait_until) where state = 'waiting'`,
 
       `create table steps (

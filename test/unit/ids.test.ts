@@ -23,7 +23,9 @@ describe('an id', () => {
 
   it('tells the millisecond it was made in', () => {
     fc.assert(
-      fc.property(anyMs, anyRandom, (ms, random) => expect(idTime(newId('stp', ms, () => random))).toBe(ms)),
+      fc.property(anyMs, anyRandom, (ms, random) => {
+        expect(idTime(newId('stp', ms, () => random))).toBe(ms)
+      }),
     )
     expect(idTime(newId('stp', NOW + 0.7, () => 0.5))).toBe(NOW)
   })

@@ -150,7 +150,9 @@ describe('writing a transcript for a service', () => {
       .map((list) => list.join(' '))
     const turn = fc.record({ party: fc.constantFrom('agent' as const, 'customer' as const), text: words })
     fc.assert(
-      fc.property(fc.array(turn), (given) => expect(parseTranscript(formatTranscript(given))).toEqual(given)),
+      fc.property(fc.array(turn), (given) => {
+        expect(parseTranscript(formatTranscript(given))).toEqual(given)
+      }),
     )
   })
 })

@@ -1,0 +1,82 @@
+import { OpenAPIHono } from '@hono/zod-openapi'
+import { bodyLimit } from 'hono/body-limit'
+import { CordboardError } from './errors.ts'
+import { mountAudit } from './http/audit.ts'
+import { type Api, authenticate, type Token } from './http/auth.ts'
+import { mountCalls } from './http/calls.ts'
+import { mountConnections } from './http/connections.ts'
+import { mountDeliveries } from './http/deliveries.ts'
+import { mountDocs } from './http/docs.ts'
+import { describeHooks } from './http/document.ts'
+import { mountHealth, type ReadyPart } from './http/health.ts'
+import { mountIssues } from './http/issues.ts'
+import { mountMetrics } from './http/metrics.ts'
+import { refuseParameters } from './http/parameters.ts'
+import { failure, noSuchPath, wrongMethod } from './http/problem.ts'
+import { mountReplay } from './http/replay.ts'
+import { routeTable } from './http/route-table.ts'
+import { securityHeaders } from './http/security.ts'
+import type { Deps } from './pipeline/deps.ts'
+import { createReceiver } from './pipeline/receive.ts'
+
+export interface AppDeps extends Deps {
+  /** Who may use /v1 and /metrics; with none, nobody may. */
+  tokens: readonly Token[]
+  /** Further parts of /readyz that the entry knows of. */
+  ready?: () => Promise<readonly ReadyPart[]>
+}
+
+/** Bodies under /v1 are a few words; deliveries have a limit of their own in the receiver. */
+const BODY_BYTES = 64 * 1024
+
+/** The whole HTTP side as one fetch handler, for every runtime. */
+export function createApp(deps: AppDeps): { fetch(request: Request): Promise<Response> | Response } {
+  const receive = createReceiver(deps)
+  const api = createApi(deps)
+  return {
+    // Vendors hang up after a few seconds and send in bursts: their requests pass no router and no middleware.
+    fetch: (request) => {
+      const start = request.url.indexOf('/', request.url.indexOf('://') + 3)
+      return request.url.startsWith('/hooks/', start) ? receive(request) : api.fetch(request)
+    },
+  }
+}
+
+/** Everything but /hooks; also what the OpenAPI document is generated from. */
+export function createApi(deps: AppDeps): OpenAPIHono<Api> {
+  const app = new OpenAPIHono<Api>({ defaultHook: refuseParameters })
+  const authenticated = authenticate(deps.tokens, deps.signer)
+  app.use(securityHeaders)
+  app.use('/metrics', authenticated)
+  app.use('/v1/*', authenticated)
+  app.use('/v1/*', bodyLimit({ maxSize: BODY_BYTES, onError: tooLarge }))
+
+  mountCalls(app, deps)
+  mountDeliveries(app, deps)
+  mountReplay(app, deps)
+  mountConnections(app, deps)
+  mountIssues(app, deps)
+  mountAudit(app, deps)
+  mountHealth(app, deps)
+  mountMetrics(app, deps)
+  describeHooks(app)
+  mountDocs(app, deps)
+
+  const table = routeTable(app.routes)
+  app.notFound((c) => {
+    const allowed = table.methods(c.req.path)
+    return allowed.length === 0 ? noSuchPath(c) : wrongMethod(c, allowed)
+  })
+  app.onError((error, c) => {
+    const route = table.pattern(c.req.path) ?? 'unknown'
+    const sentToken = c.req.header('authorization') !== undefined
+    return failure(error, deps, { method: c.req.method, route, sentToken })
+  })
+  return app
+}
+
+function tooLarge(): never {
+  throw new CordboardError('too_large', `Body: expected at most ${BODY_BYTES / 1024} KB, seen more`, {
+    fix: 'Send less',
+  })
+}

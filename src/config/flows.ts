@@ -1,0 +1,70 @@
+import type { Connector } from '../connector/contract.ts'
+import { flowPredicate } from './filter.ts'
+import { contentHash } from './hash.ts'
+import type { Flow } from './model.ts'
+import { type ConfigProblem, orList, pathText } from './problem.ts'
+import type { FlowEntry } from './schema.ts'
+import { suggest } from './suggest.ts'
+
+const ROLES = { from: 'telephony', analyze: 'analysis', write: 'crm' } as const
+
+/** Flows that parsed, by their place in the list. `connectors`: null where the connection itself is wrong. */
+export async function loadFlows(
+  entries: ReadonlyMap<number, FlowEntry>,
+  connectors: ReadonlyMap<string, Connector | null>,
+): Promise<{ flows: Flow[]; problems: ConfigProblem[] }> {
+  const problems: ConfigProblem[] = []
+  const flows: Flow[] = []
+  const names = new Map<string, number>()
+  for (const [index, entry] of entries) {
+    for (const key of ['from', 'analyze', 'write'] as const) {
+      for (const [i, id] of entry[key].entries()) {
+        const problem = referenceProblem(id, key, entry[key].indexOf(id) < i, connectors)
+        if (problem) problems.push({ path: pathText(['flows', index, key, i]), ...problem })
+      }
+    }
+    const name = entry.name ?? [entry.from.join(' + '), ...entry.analyze, entry.write.join(' + ')].join(' → ')
+    const first = names.get(name)
+    if (first !== undefined) problems.push(sameName(index, first, name))
+    else names.set(name, index)
+    const { from, analyze, write, unknownCaller } = entry
+    const version = (await contentHash(entry)).slice(0, 16)
+    flows.push({ name, from, analyze, write, unknownCaller, when: flowPredicate(entry.when), version })
+  }
+  return { flows, problems }
+}
+
+function referenceProblem(
+  id: string,
+  key: keyof typeof ROLES,
+  isRepeated: boolean,
+  connectors: ReadonlyMap<string, Connector | null>,
+): Omit<ConfigProblem, 'path'> | null {
+  const role = ROLES[key]
+  const fitting = [...connectors].filter(([, known]) => known?.[role]).map(([name]) => name)
+  const expected = fitting.length === 0 ? `a connection with the role ${role}` : orList(fitting)
+  if (!connectors.has(id)) {
+    const meant = suggest(id, connectors.keys())
+    const fix = meant ? `Did you mean ${meant}?` : `Add the connection ${id}, or remove it here`
+    return { what: `There is no connection ${id}`, expected, seen: id, fix }
+  }
+  const connector = connectors.get(id)
+  if (connector && !connector[role]) {
+    const has = Object.values(ROLES).filter((other) => connector[other])
+    const fix = `Name a ${role} connection in ${key}`
+    return { what: `The connection ${id} has no role ${role}`, expected, seen: `${id} (${orList(has)})`, fix }
+  }
+  if (!isRepeated) return null
+  return { what: `${id} is named twice`, expected: 'each connection once', seen: id, fix: `Remove one ${id}` }
+}
+
+/** Steps record their flow by name: two of the same name could not be told apart. */
+function sameName(index: number, first: number, name: string): ConfigProblem {
+  return {
+    path: pathText(['flows', index, 'name']),
+    what: `Two flows have the name ${JSON.stringify(name)}`,
+    expected: 'a name of its own',
+    seen: `the name of flows[${first}]`,
+    fix: 'Give each of them its own name',
+  }
+}

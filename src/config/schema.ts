@@ -1,0 +1,122 @@
+import { isSupportedCountry } from 'libphonenumber-js'
+import { z } from 'zod'
+import { DIRECTIONS, RESULTS } from '../call/call.ts'
+import type { Connector } from '../connector/contract.ts'
+import { DURATION } from './duration.ts'
+import type { FlowRule } from './model.ts'
+import { publicUrlFault, withoutTrailingSlash } from './public-url.ts'
+
+/**
+ * The configuration file. Messages of checks are what is expected, in words, because a problem is shown as "expected,
+ * seen, fix"; what a connector's own keys must be is its own schema's business.
+ */
+
+export const CONNECTION_ID = /^[a-z0-9][a-z0-9-]{0,62}$/
+const HOST = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?$/
+/** A timer of the platform holds 24.8 days; a recording that late is not coming. */
+const LONGEST_WAIT_MS = 86_400_000
+
+const connectionId = z.string().regex(CONNECTION_ID, 'lower-case letters, digits and "-", at most 63')
+
+const region = z
+  .string()
+  .regex(/^[A-Za-z]{2}$/, 'a country code of two letters')
+  .refine((code) => isSupportedCountry(code.toUpperCase()), 'a country code of two letters (ISO 3166-1)')
+  .transform((code) => code.toUpperCase())
+  .describe('default region of phone numbers without a country code, ISO 3166-1 alpha-2')
+
+const duration = z
+  .string()
+  .refine((text) => text === 'forever' || DURATION.test(text), 'a length of time or "forever"')
+  .meta({ examples: ['30 days', '12 months', 'forever'], pattern: `^forever$|${DURATION.source}` })
+
+const oneOrMore = <Item extends z.ZodType>(item: Item) => z.union([item, z.array(item).min(1)])
+
+/** Keys of every connection; the others are its connector's. */
+export const commonKeys = {
+  use: z
+    .union([z.string(), z.custom<Connector>(isConnector)], 'the id of a connector')
+    .describe('which connector: the vendor of this account'),
+  baseUrl: z.url({ protocol: /^https?$/, error: 'an http or https URL' }).optional(),
+  allowPrivate: z
+    .array(z.string().regex(HOST, 'a host, or host:port'))
+    .optional()
+    .describe('private addresses this connection may reach: host or host:port'),
+  region: region.optional(),
+  concurrency: z.int().min(1).max(1000).default(8).describe('steps of this connection at once, per worker'),
+  recordingWaitMs: z
+    .int()
+    .min(0)
+    .max(LONGEST_WAIT_MS)
+    .optional()
+    .describe('how long to wait for a recording that nobody announced'),
+}
+
+export const flowFilter = z.strictObject({
+  direction: oneOrMore(z.enum(DIRECTIONS)).optional(),
+  result: oneOrMore(z.enum(RESULTS)).optional(),
+  minTalkMs: z.int().min(0).optional().describe('shortest conversation, in milliseconds'),
+  segment: oneOrMore(z.string().min(1)).optional(),
+  language: oneOrMore(z.string().min(2)).optional().describe('"fr" also takes "fr-CA"'),
+})
+
+const flowKeys = {
+  name: z.string().min(1).max(128).optional(),
+  from: z.array(connectionId).min(1, 'at least one telephony connection'),
+  analyze: z.array(connectionId).describe('analysis connections in order of preference'),
+  write: z.array(connectionId).describe('CRM connections'),
+  unknownCaller: z.enum(['create', 'skip', 'unmatched']).default('unmatched'),
+}
+
+const fileKeys = {
+  $schema: z.string().optional(),
+  publicUrl: z
+    .string()
+    .check((context) => {
+      const expected = publicUrlFault(context.value)
+      if (expected !== null) context.issues.push({ code: 'custom', message: expected, input: context.value })
+    })
+    .transform(withoutTrailingSlash)
+    .optional()
+    .describe('what vendors call and sign: https, without the path of a hook'),
+  region: region.optional(),
+  connections: z.record(connectionId, z.looseObject(commonKeys)),
+  keep: z
+    .strictObject({
+      audio: duration.optional(),
+      transcript: duration.optional(),
+      deliveries: duration.default('30 days'),
+    })
+    .prefault({})
+    .describe('how long things are kept'),
+}
+
+/** A file as JSON can hold it: what the JSON Schema is made of. */
+export const jsonFile = z.strictObject({
+  ...fileKeys,
+  flows: z.array(z.strictObject({ ...flowKeys, when: flowFilter.optional() })),
+})
+
+const rule = z.union([flowFilter, z.custom<FlowRule>((value) => typeof value === 'function')])
+
+/** The same, with what only TypeScript can hold. */
+export const configFile = z.strictObject({
+  ...fileKeys,
+  flows: z.array(z.strictObject({ ...flowKeys, when: rule.optional() })),
+})
+
+export type ConfigFile = z.output<typeof configFile>
+export type FlowEntry = ConfigFile['flows'][number]
+export type CommonKeys = z.output<z.ZodObject<typeof commonKeys>>
+
+/** Keys that may stand at a place of the file; null where any may (a connection: its connector decides). */
+export function knownKeys(path: readonly PropertyKey[]): readonly string[] | null {
+  if (path.length === 0) return Object.keys(configFile.shape)
+  if (path[0] === 'keep') return Object.keys(configFile.shape.keep.unwrap().shape)
+  if (path[0] !== 'flows') return null
+  return Object.keys(path.length === 2 ? configFile.shape.flows.element.shape : flowFilter.shape)
+}
+
+function isConnector(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'check' in value && 'config' in value && 'id' in value
+}

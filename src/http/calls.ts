@@ -1,0 +1,173 @@
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
+import { type Call, DIRECTIONS, RESULTS } from '../call/call.ts'
+import { ID_PREFIXES } from '../call/ids.ts'
+import { phoneSearchKeys } from '../call/phone.ts'
+import { callOf } from '../pipeline/call-row.ts'
+import { rerunCall } from '../pipeline/commands.ts'
+import type { Deps } from '../pipeline/deps.ts'
+import { type CallFilter, type CallPage, listCalls } from '../store/list-calls.ts'
+import { type Api, needs } from './auth.ts'
+import { readCall } from './call-detail.ts'
+import { callDetail } from './call-schema.ts'
+import { body, connectionId, idOf, instantParameter, limit, query } from './parameters.ts'
+import { always, at, bounded, instantOf, json, pageOf, unknown } from './responses.ts'
+
+const STATES = ['open', 'waiting', 'working', 'done', 'skipped', 'attention'] as const
+
+const summary = z
+  .object({
+    id: z.string(),
+    connection: z.string(),
+    externalId: z.string().describe('the phone system’s id'),
+    state: z.enum(STATES),
+    reason: z.string().nullable().describe('why it is in this state'),
+    direction: z.enum(DIRECTIONS).nullable(),
+    result: z.enum(RESULTS).nullable(),
+    startedAt: at,
+    endedAt: at.nullable(),
+    updatedAt: at,
+    talkMs: z.int().nullable(),
+    customer: z.object({ phone: z.string().nullable(), name: z.string().nullable() }),
+    agent: z.object({ name: z.string().nullable(), extension: z.string().nullable() }),
+    flow: z.string().nullable(),
+    analyzed: z.boolean().describe('true when there is an analysis'),
+  })
+  .openapi('CallSummary')
+
+const list = createRoute({
+  ...needs('viewer'),
+  method: 'get',
+  path: '/v1/calls',
+  operationId: 'listCalls',
+  tags: ['Calls'],
+  summary: 'Calls, the latest first',
+  request: {
+    query: query({
+      q: z.string().trim().min(1).max(512).optional().openapi({
+        description: 'a phone number in any spelling, the id of a call, or the phone system’s own id of it',
+        example: '+44 7700 900123',
+      }),
+      connection: connectionId.optional(),
+      state: z.enum(STATES).optional().openapi({ description: 'where it is' }),
+      direction: z.enum(DIRECTIONS).optional(),
+      result: z.enum(RESULTS).optional().openapi({ description: 'how it ended technically' }),
+      from: instantParameter('started then or later').optional(),
+      to: instantParameter('started before').optional(),
+      cursor: z
+        .string()
+        .regex(/^[\w-]{1,200}$/, { error: 'expected `next` of the page before' })
+        .optional()
+        .openapi({ description: '`next` of the page before' }),
+      limit,
+    }),
+  },
+  responses: { ...always, 200: json(pageOf(summary, 'CallPage'), 'A page of calls') },
+})
+
+const params = z.object({ id: idOf(ID_PREFIXES.call, 'a call') })
+
+const show = createRoute({
+  ...needs('viewer'),
+  method: 'get',
+  path: '/v1/calls/{id}',
+  operationId: 'getCall',
+  tags: ['Calls'],
+  summary: 'One call: what is known of it, its analysis, its timeline, where it was written',
+  request: {
+    params,
+    query: query({
+      raw: z.enum(['true', 'false']).default('false').openapi({
+        description: 'with the analysis as the service sent it',
+      }),
+    }),
+  },
+  responses: { ...always, ...unknown, 200: json(callDetail, 'The call, or the one it was joined into') },
+})
+
+const rerun = createRoute({
+  ...needs('operator'),
+  method: 'post',
+  path: '/v1/calls/{id}/rerun',
+  operationId: 'rerunCall',
+  tags: ['Calls'],
+  summary: 'Do the work again on what is stored, with today’s flow',
+  request: {
+    params,
+    body: {
+      required: true,
+      content: {
+        'application/json': {
+          schema: body({
+            from: z.enum(['submit', 'match', 'write']).describe('the first step that is done again'),
+          }).openapi('Rerun'),
+        },
+      },
+    },
+  },
+  responses: {
+    ...always,
+    ...unknown,
+    ...bounded,
+    202: json(
+      z.object({ steps: z.int().describe('steps that were planned') }).openapi('Rerunning'),
+      'Planned',
+    ),
+  },
+})
+
+export function mountCalls(app: OpenAPIHono<Api>, deps: Deps): void {
+  app.openapi(list, async (c) => {
+    const { q, cursor = null, limit: size, ...filter } = c.req.valid('query')
+    const page = await find(deps, q, filter, cursor, size)
+    return c.json({ items: page.rows.map(summarised), next: page.next }, 200)
+  })
+
+  app.openapi(show, async (c) => {
+    const { id } = c.req.valid('param')
+    return c.json(await readCall(deps, id, c.req.valid('query').raw === 'true'), 200)
+  })
+
+  app.openapi(rerun, async (c) => {
+    const { id } = c.req.valid('param')
+    const { from } = c.req.valid('json')
+    return c.json(await rerunCall(deps, id, { from, actor: c.get('identity').actor }), 202)
+  })
+}
+
+/** What was typed is a number when it reads as one; digits that no call has as a number may be the phone system's id. */
+async function find(
+  { store: { db }, config }: Pick<Deps, 'store' | 'config'>,
+  q: string | undefined,
+  filter: CallFilter,
+  cursor: string | null,
+  size: number,
+): Promise<CallPage> {
+  if (q === undefined) return listCalls(db, filter, cursor, size)
+  const phone = q.startsWith(`${ID_PREFIXES.call}_`) ? {} : phoneSearchKeys(q, config.region)
+  if (phone.tail !== undefined) {
+    const page = await listCalls(db, { ...filter, phone }, cursor, size)
+    if (page.rows.length > 0 || cursor !== null) return page
+  }
+  return listCalls(db, { ...filter, id: q }, cursor, size)
+}
+
+function summarised(row: CallPage['rows'][number]) {
+  const { customer, agent, talkMs } = callOf(row)
+  return {
+    id: row.id,
+    connection: row.connection,
+    externalId: row.external_id,
+    state: row.state,
+    reason: row.reason,
+    direction: (row.direction as Call['direction'] | null) ?? null,
+    result: (row.result as Call['result'] | null) ?? null,
+    startedAt: instantOf(row.started_at),
+    endedAt: instantOf(row.ended_at),
+    updatedAt: instantOf(row.updated_at),
+    talkMs: talkMs ?? null,
+    customer: { phone: row.customer_phone ?? customer?.phone ?? null, name: customer?.name ?? null },
+    agent: { name: agent?.name ?? null, extension: row.agent_extension },
+    flow: row.flow,
+    analyzed: row.analysis !== null,
+  }
+}

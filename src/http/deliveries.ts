@@ -1,0 +1,177 @@
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
+import { ID_PREFIXES, newId } from '../call/ids.ts'
+import { maskSecrets } from '../connector/mask.ts'
+import { CordboardError } from '../errors.ts'
+import type { Deps } from '../pipeline/deps.ts'
+import type { DeliveryRow } from '../store/schema.ts'
+import { nextOf } from './audit.ts'
+import { type Api, needs } from './auth.ts'
+import { shownBody, shownHeaders } from './delivery-bytes.ts'
+import { connectionId, idCursor, idOf, instantParameter, limit, query } from './parameters.ts'
+import { always, at, instantOf, json, pageOf, unknown } from './responses.ts'
+
+const STATES = ['new', 'used', 'ignored', 'unreadable'] as const
+
+const delivery = z
+  .object({
+    id: z.string(),
+    connection: z.string(),
+    role: z.enum(['telephony', 'analysis', 'crm']),
+    receivedAt: at,
+    method: z.string(),
+    path: z.string().describe('behind /hooks/<connection>, secrets masked'),
+    bytes: z.int(),
+    repeats: z.int().describe('how often it was sent again'),
+    state: z.enum(STATES),
+    reason: z.string().nullable().describe('why it was ignored or cannot be read'),
+  })
+  .openapi('Delivery')
+
+const detail = delivery
+  .extend({
+    url: z.string().nullable().describe('as the sender called it, secrets masked'),
+    headers: z
+      .array(z.tuple([z.string(), z.string()]))
+      .nullable()
+      .describe('credentials and secrets masked'),
+    body: z
+      .object({
+        encoding: z.enum(['text', 'base64']),
+        content: z.string().describe('secrets masked'),
+        truncated: z.boolean().describe('only the first megabyte is shown'),
+      })
+      .nullable(),
+    withheld: z.string().nullable().describe('why headers and body are not shown'),
+    steps: z.array(
+      z.object({
+        id: z.string(),
+        kind: z.string(),
+        state: z.string(),
+        callId: z.string().nullable(),
+        dueAt: at,
+        code: z.string().nullable(),
+        reason: z.string().nullable(),
+      }),
+    ),
+  })
+  .openapi('DeliveryDetail')
+
+const list = createRoute({
+  ...needs('viewer'),
+  method: 'get',
+  path: '/v1/deliveries',
+  operationId: 'listDeliveries',
+  tags: ['Deliveries'],
+  summary: 'Stored inbound requests, newest first',
+  request: {
+    query: query({
+      connection: connectionId.optional(),
+      state: z.enum(STATES).optional().openapi({ description: 'what became of it' }),
+      since: instantParameter('received then or later').optional(),
+      cursor: idCursor(ID_PREFIXES.delivery).optional(),
+      limit,
+    }),
+  },
+  responses: { ...always, 200: json(pageOf(delivery, 'DeliveryPage'), 'A page of deliveries') },
+})
+
+const show = createRoute({
+  ...needs('operator'),
+  method: 'get',
+  path: '/v1/deliveries/{id}',
+  operationId: 'getDelivery',
+  tags: ['Deliveries'],
+  summary: 'One delivery with its headers and body as they came, secrets masked',
+  request: { params: z.object({ id: idOf(ID_PREFIXES.delivery, 'a delivery') }), query: query({}) },
+  responses: { ...always, ...unknown, 200: json(detail, 'The delivery') },
+})
+
+const SUMMARY = [
+  'id',
+  'connection',
+  'role',
+  'received_at',
+  'method',
+  'path',
+  'bytes',
+  'repeats',
+  'state',
+  'reason',
+] as const
+
+export function mountDeliveries(app: OpenAPIHono<Api>, deps: Pick<Deps, 'store' | 'config' | 'media'>): void {
+  app.openapi(list, async (c) => {
+    const { connection, state, since, cursor, limit: size } = c.req.valid('query')
+    let found = deps.store.db.selectFrom('deliveries').select(SUMMARY)
+    if (connection !== undefined) found = found.where('connection', '=', connection)
+    if (state !== undefined) found = found.where('state', '=', state)
+    // The lowest id of that millisecond ends the walk down the ids; the column beside it decides.
+    if (since !== undefined) {
+      found = found.where('id', '>=', lowestId(since)).where('received_at', '>=', since)
+    }
+    if (cursor !== undefined) found = found.where('id', '<', cursor)
+    const rows = await found
+      .orderBy('id', 'desc')
+      .limit(size + 1)
+      .execute()
+    return c.json({ items: rows.slice(0, size).map(summary), next: nextOf(rows, size) }, 200)
+  })
+
+  app.openapi(show, async (c) => {
+    const { id } = c.req.valid('param')
+    const { db } = deps.store
+    const [row, steps] = await Promise.all([
+      db.selectFrom('deliveries').selectAll().where('id', '=', id).executeTakeFirst(),
+      db
+        .selectFrom('steps')
+        .select(['id', 'kind', 'state', 'call_id', 'due_at', 'code', 'reason'])
+        .where('kind', 'in', ['merge', 'callback'])
+        .where('subject', '=', id)
+        .orderBy('generation')
+        .execute(),
+    ])
+    if (!row) throw new CordboardError('unknown_object', `There is no delivery ${id}`)
+    const secrets = deps.config.connections.get(row.connection)?.secrets
+    const raw = secrets
+      ? {
+          url: maskSecrets(row.url, secrets),
+          headers: shownHeaders(row, secrets),
+          body: await shownBody(row, deps.media, secrets),
+          withheld: null,
+        }
+      : { url: null, headers: null, body: null, withheld: GONE }
+    const shownSteps = steps.map((step) => ({
+      id: step.id,
+      kind: step.kind,
+      state: step.state,
+      callId: step.call_id,
+      dueAt: instantOf(step.due_at),
+      code: step.code,
+      reason: step.reason,
+    }))
+    return c.json({ ...summary(row), ...raw, steps: shownSteps }, 200)
+  })
+
+  function summary(row: Pick<DeliveryRow, (typeof SUMMARY)[number]>) {
+    const secrets = deps.config.connections.get(row.connection)?.secrets
+    return {
+      id: row.id,
+      connection: row.connection,
+      role: row.role,
+      receivedAt: instantOf(row.received_at),
+      method: row.method,
+      path: secrets ? maskSecrets(row.path, secrets) : '',
+      bytes: row.bytes,
+      repeats: row.repeats,
+      state: row.state,
+      reason: row.reason,
+    }
+  }
+}
+
+/** Fails closed: what cannot be masked is not shown. */
+const GONE = 'This connection is not in the configuration, so its secrets are not known and cannot be masked'
+
+function lowestId(ms: number): string {
+  return newId(ID_PREFIXES.delivery, Math.max(0, ms), () => 0)
+}

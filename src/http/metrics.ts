@@ -1,0 +1,88 @@
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
+import type { Deps } from '../pipeline/deps.ts'
+import { keyOf } from '../telemetry/metrics.ts'
+import { type Api, needs } from './auth.ts'
+import { always } from './responses.ts'
+import { countRefusals, countSteps, DAY_MS } from './work.ts'
+
+const route = createRoute({
+  ...needs('viewer'),
+  method: 'get',
+  path: '/metrics',
+  operationId: 'metrics',
+  tags: ['Health'],
+  summary: 'Figures of this process and of the store, for Prometheus',
+  responses: {
+    ...always,
+    200: {
+      description: 'Prometheus text format 0.0.4',
+      content: { 'text/plain': { schema: z.string() } },
+    },
+  },
+})
+
+type Sample = [labels: Record<string, string>, value: number]
+
+export function mountMetrics(app: OpenAPIHono<Api>, deps: Deps): void {
+  app.openapi(route, async (c) => {
+    const text = `${deps.metrics.render().trimEnd()}\n${await renderStore(deps)}`.trimStart()
+    return c.text(text, 200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' })
+  })
+}
+
+/** What stands in the store, as gauges. Labels are configured ids and codes of the table, so their number is bounded. */
+async function renderStore({ store, config, now, queue }: Deps): Promise<string> {
+  const at = now()
+  const [steps, issues, breakers, refusals] = await Promise.all([
+    countSteps(store),
+    store.db
+      .selectFrom('issues')
+      .select((eb) => ['code', 'connection', eb.fn.countAll<number>().as('count')])
+      .where('state', '=', 'open')
+      .groupBy(['code', 'connection'])
+      .execute(),
+    store.db.selectFrom('breakers').select(['connection', 'state']).execute(),
+    countRefusals(store, at - DAY_MS),
+  ])
+  const open = new Set(breakers.filter(({ state }) => state === 'open').map(({ connection }) => connection))
+  return [
+    gauge(
+      'cordboard_steps',
+      'Steps that are not done, by lane and state (stuck ones by connection)',
+      steps.map(({ lane, state, count }): Sample => [{ lane, state }, count]),
+    ),
+    gauge(
+      'cordboard_oldest_waiting_seconds',
+      'How long the oldest step that is due has been waiting, by lane',
+      steps
+        .filter(({ state }) => state === 'waiting')
+        .map(({ lane, oldest }): Sample => [{ lane }, Math.max(0, at - oldest) / 1000]),
+    ),
+    gauge(
+      'cordboard_issues_open',
+      'Open issues by code and connection',
+      issues.map(({ code, connection, count }): Sample => [{ code, connection }, Number(count)]),
+    ),
+    gauge(
+      'cordboard_breaker_open',
+      '1 while the connection’s breaker is open',
+      [...config.connections.keys()].map(
+        (connection): Sample => [{ connection }, open.has(connection) ? 1 : 0],
+      ),
+    ),
+    gauge(
+      'cordboard_refusals_last_day',
+      'Refused requests of the last 24 hours by connection and code',
+      refusals.map(({ connection, code, count }): Sample => [{ connection, code }, Number(count)]),
+    ),
+    gauge('cordboard_steps_running', 'Steps this process is running', [[{}, queue.state().running]]),
+  ].join('')
+}
+
+function gauge(name: string, help: string, samples: readonly Sample[]): string {
+  const lines = samples.map(([labels, value]) => {
+    const key = keyOf(labels)
+    return `${name}${key === '' ? '' : `{${key}}`} ${value}\n`
+  })
+  return `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${lines.join('')}`
+}

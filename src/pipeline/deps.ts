@@ -1,0 +1,26 @@
+import type { Config } from '../config/model.ts'
+import type { Budget, Log } from '../connector/contract.ts'
+import type { HttpFetch, Signer } from '../connector/platform.ts'
+import type { Media } from '../media/port.ts'
+import type { Queue } from '../queue/port.ts'
+import type { Store } from '../store/port.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Refusals } from './refusals.ts'
+
+/** All that the pipeline and the HTTP side need; `createApp` takes it, tests make it. This is the injection. */
+export interface Deps {
+  config: Config
+  store: Store
+  queue: Queue
+  media: Media
+  http: HttpFetch
+  signer: Signer
+  budgets: { take(connection: string, bucket: string, budget: Budget): number | Promise<number> }
+  now: () => number
+  /** In [0, 1). */
+  random: () => number
+  log: Log
+  metrics: Metrics
+  /** Counts of refused requests until the next sweep writes them. */
+  refusals: Refusals
+}

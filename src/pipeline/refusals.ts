@@ -1,0 +1,63 @@
+import type { ErrorCode } from '../errors.ts'
+import type { Query, Store } from '../store/port.ts'
+
+/** Why a refused request was refused, as far as it can be told: what `doctor` looks at. */
+export type Hint = 'url' | 'secret' | 'header' | null
+
+interface Refusal {
+  connection: string
+  code: ErrorCode
+  method: string
+  path: string
+  headerNames: string[]
+  reason: string
+  hint: Hint
+}
+
+export interface Refusals {
+  add(refusal: Refusal): void
+  /** Writes what was counted since the last time. */
+  flush(): Promise<void>
+}
+
+const HOUR_MS = 3_600_000
+/** Different (connection, code) pairs held between two flushes; connections are known ones, so this is ample. */
+const MOST_KINDS = 1_000
+
+/**
+ * Counts refused requests in memory and writes the counts with the sweep: a flood of forged requests costs one row per
+ * connection, code and hour, never a row each, and never the body.
+ */
+export function createRefusals(deps: { store: Store; now: () => number }): Refusals {
+  const counts = new Map<string, { refusal: Refusal; count: number; at: number }>()
+  return {
+    add(refusal: Refusal): void {
+      const key = `${refusal.connection} ${refusal.code}`
+      const known = counts.get(key)
+      if (known) Object.assign(known, { refusal, count: known.count + 1, at: deps.now() })
+      else if (counts.size < MOST_KINDS) counts.set(key, { refusal, count: 1, at: deps.now() })
+    },
+    async flush(): Promise<void> {
+      if (counts.size === 0) return
+      const taken = [...counts.values()]
+      counts.clear()
+      await deps.store.atomic([], taken.map(toQuery))
+    },
+  }
+
+  function toQuery({ refusal, count, at }: { refusal: Refusal; count: number; at: number }): Query {
+    const { connection, code, ...sample } = refusal
+    const row = { connection, code, hour_at: at - (at % HOUR_MS), count, last_at: at, sample: JSON.stringify(sample) }
+    return deps.store.db
+      .insertInto('refusals')
+      .values(row)
+      .onConflict((conflict) =>
+        conflict.columns(['connection', 'code', 'hour_at']).doUpdateSet((eb) => ({
+          count: eb('refusals.count', '+', count),
+          last_at: at,
+          sample: row.sample,
+        })),
+      )
+  }
+}
+

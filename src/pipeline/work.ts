@@ -1,0 +1,139 @@
+import { claimQuery, renewQuery } from '../store/claim.ts'
+import type { StepRow } from '../store/schema.ts'
+import { createBreakers } from './breaker.ts'
+import type { Deps } from './deps.ts'
+import { type Held, runStep } from './run.ts'
+import { CORE_LANE } from './step.ts'
+import { createSweep } from './sweep.ts'
+
+export interface WorkOptions {
+  /** How long a worker holds a step without a sign of life, in ms. */
+  leaseMs?: number
+  /** Between two sweeps, in ms. */
+  sweepMs?: number
+  /** Repeats `work` every `ms` until the returned function is called. */
+  every?: (ms: number, work: () => void) => () => void
+}
+
+export interface Worker {
+  start(): void
+  /** No new steps; those under way finish within `graceMs` or go back. */
+  stop(graceMs: number): Promise<void>
+  /** Extends the leases of the steps under way; aborts those that another worker took over. */
+  renew(): Promise<void>
+  /** One sweep, now. */
+  sweep(): Promise<void>
+}
+
+const LEASE_MS = 20_000
+const SWEEP_MS = 2_000
+/** Merges and result callbacks talk to nobody: more of them at once only means more of them in one commit. */
+const CORE_CONCURRENCY = 32
+/** Our clock stops sending this much before the store's clock ends the lease. */
+const LEASE_MARGIN = 0.1
+
+/** Takes due steps from the store and runs them, lane by lane. */
+export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
+  const { leaseMs = LEASE_MS, sweepMs = SWEEP_MS, every = everyMs } = options
+  const me = Math.floor(deps.random() * 2 ** 40).toString(36)
+  const breakers = createBreakers(deps)
+  const sweep = createSweep(deps, breakers)
+  const holding = new Map<string, { lease: string; until: number; controller: AbortController }>()
+  const stops: Array<() => void> = []
+  let claims = 0
+  let sweeping: Promise<void> | null = null
+
+  /** Claims in one statement what a lane may run; the steps then run on their own. */
+  async function take(lane: string, wanted: number, signal: AbortSignal): Promise<readonly Promise<void>[]> {
+    const { room, at } = breakers.room(lane, wanted)
+    if (room === 0) {
+      if (at !== null) deps.queue.wake([{ step: '', lane, dueAt: at }])
+      return []
+    }
+    claims += 1
+    const lease = `${me}.${claims}`
+    const until = deps.now() + leaseMs * (1 - LEASE_MARGIN)
+    const result = await deps.store.atomic([], [claimQuery(deps.store, { lane, room, lease, leaseMs })])
+    if (result === 'lost') return []
+    const rows = (result[0] ?? []) as unknown as StepRow[]
+    return rows.map((step) => run(step, lease, until, signal))
+  }
+
+  async function run(step: StepRow, lease: string, until: number, stop: AbortSignal): Promise<void> {
+    const controller = new AbortController()
+    const mine = { lease, until, controller }
+    const abort = () => controller.abort(stop.reason)
+    stop.addEventListener('abort', abort, { once: true })
+    // A step is held once at a time by one worker; a zombie of the same step keeps its own entry out of the way.
+    holding.set(step.id, mine)
+    const held: Held = { step, lease, until: () => mine.until, signal: controller.signal }
+    try {
+      await runStep(deps, breakers, held)
+    } finally {
+      stop.removeEventListener('abort', abort)
+      if (holding.get(step.id) === mine) holding.delete(step.id)
+    }
+  }
+
+  async function renew(): Promise<void> {
+    const held = [...holding]
+    if (held.length === 0) return
+    const until = deps.now() + leaseMs * (1 - LEASE_MARGIN)
+    const queries = held.map(([step, { lease }]) => renewQuery(deps.store, { step, lease, leaseMs }))
+    const result = await deps.store.atomic([], queries)
+    for (const [index, [, mine]] of held.entries()) {
+      if (result !== 'lost' && result[index]?.length === 1) mine.until = until
+      else mine.controller.abort(new DOMException('the lease was lost', 'AbortError'))
+    }
+  }
+
+  const quietly = (what: string, work: () => Promise<void>) => () => {
+    work().catch((error: unknown) => {
+      deps.log.error(`${what} failed`, { says: error instanceof Error ? error.message : String(error) })
+    })
+  }
+  const sweepOnce = () => {
+    sweeping ??= sweep().finally(() => {
+      sweeping = null
+    })
+    return sweeping
+  }
+
+  return {
+    renew,
+    sweep: sweepOnce,
+    start() {
+      deps.queue.work(take, (lane) => (lane === CORE_LANE ? CORE_CONCURRENCY : (deps.config.connections.get(lane)?.concurrency ?? 1)))
+      stops.push(every(leaseMs / 3, quietly('renewing leases', renew)))
+      stops.push(every(sweepMs, quietly('the sweep', sweepOnce)))
+      quietly('the sweep', sweepOnce)()
+    },
+    async stop(graceMs) {
+      await deps.queue.stop(graceMs)
+      for (const end of stops.splice(0)) end()
+      await sweeping
+      await handBack()
+    },
+  }
+
+  /** Steps that were cut off at the end of the grace go back at once, instead of when their leases run out. */
+  async function handBack(): Promise<void> {
+    const leases = [...new Set([...holding.values()].map((held) => held.lease))]
+    if (leases.length === 0) return
+    await deps.store.atomic(
+      [],
+      [
+        deps.store.db
+          .updateTable('steps')
+          .set({ state: 'waiting', lease: null, lease_until: null, due_at: deps.now() })
+          .where('lease', 'in', leases)
+          .where('state', '=', 'working'),
+      ],
+    )
+  }
+}
+
+function everyMs(ms: number, work: () => void): () => void {
+  const timer = setInterval(work, ms)
+  return () => clearInterval(timer)
+}

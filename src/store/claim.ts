@@ -1,0 +1,75 @@
+import { sql } from 'kysely'
+import type { Query, Store } from './port.ts'
+
+/**
+ * Holding a step: claimed with a lease token, renewed while it is worked on, taken back when the lease has run out. All
+ * instants are the store's. States are literals, not parameters: only then do the partial indexes on `steps` serve.
+ */
+
+/**
+ * Takes up to `room` due steps of a lane for `lease`; run through `atomic([], [query])`, which answers the rows taken, in
+ * no particular order. The state is tested outside as well as inside, and PostgreSQL locks what it picks: without
+ * both, eight claimers took 92 % of the rows twice.
+ */
+export function claimQuery(
+  store: Store,
+  claim: { lane: string; room: number; lease: string; leaseMs: number },
+): Query {
+  const due = store.db
+    .selectFrom('steps')
+    .select('id')
+    .where('lane', '=', claim.lane)
+    .where('state', '=', sql.lit('waiting'))
+    .where('due_at', '<=', store.clock)
+    .orderBy('due_at')
+    .limit(claim.room)
+    .$if(store.dialect === 'postgres', (query) => query.forUpdate().skipLocked())
+  return store.db
+    .updateTable('steps')
+    .set({
+      state: 'working',
+      lease: claim.lease,
+      lease_until: sql<number>`${store.clock} + ${claim.leaseMs}`,
+      updated_at: store.clock,
+    })
+    .where('state', '=', sql.lit('waiting'))
+    .where('id', 'in', due)
+    .returningAll()
+}
+
+/** Lengthens a lease that still holds, from now. Answers one row with its new end, or none: then it is lost. */
+export function renewQuery(store: Store, held: { step: string; lease: string; leaseMs: number }): Query {
+  return store.db
+    .updateTable('steps')
+    .set({ lease_until: sql<number>`${store.clock} + ${held.leaseMs}` })
+    .where('id', '=', held.step)
+    .where('lease', '=', held.lease)
+    .where('state', '=', sql.lit('working'))
+    .where('lease_until', '>', store.clock)
+    .returning(['id', 'lease_until'])
+}
+
+/** Frees up to `room` steps whose worker is gone and counts the crash; answers them. For the sweep. */
+export function expireQuery(store: Store, room: number): Query {
+  const gone = store.db
+    .selectFrom('steps')
+    .select('id')
+    .where('state', '=', sql.lit('working'))
+    .where('lease_until', '<=', store.clock)
+    .orderBy('lease_until')
+    .limit(room)
+    .$if(store.dialect === 'postgres', (query) => query.forUpdate().skipLocked())
+  return store.db
+    .updateTable('steps')
+    .set((step) => ({
+      state: 'waiting',
+      lease: null,
+      lease_until: null,
+      crashes: step('crashes', '+', 1),
+      updated_at: store.clock,
+    }))
+    .where('state', '=', sql.lit('working'))
+    .where('lease_until', '<=', store.clock)
+    .where('id', 'in', gone)
+    .returningAll()
+}

@@ -1,0 +1,89 @@
+/** What the two ends of the writer thread say to each other: sqlite.ts on the main thread, sqlite-writer.ts on its own. */
+import type { Guard } from './port.ts'
+import type { DeliveryRow, StepRow } from './schema.ts'
+
+export type Bind = string | number | bigint | null | Uint8Array
+export type Row = Record<string, unknown>
+
+export interface Statement {
+  sql: string
+  binds: readonly Bind[]
+}
+
+/** The columns of an append but for the two of bytes, in the order in which `Batch.appends` carries their values. */
+export const DELIVERY_COLUMNS = [
+  'id',
+  'connection',
+  'role',
+  'received_at',
+  'method',
+  'url',
+  'path',
+  'media_id',
+  'bytes',
+  'dedupe_key',
+  'repeats',
+  'state',
+  'reason',
+] as const satisfies ReadonlyArray<keyof DeliveryRow>
+
+export const STEP_COLUMNS = [
+  'id',
+  'kind',
+  'lane',
+  'subject',
+  'call_id',
+  'connection',
+  'generation',
+  'flow',
+  'flow_version',
+  'state',
+  'due_at',
+  'attempts',
+  'crashes',
+  'lease',
+  'lease_until',
+  'code',
+  'reason',
+  'awaiting',
+  'created_at',
+  'updated_at',
+  'fence',
+] as const satisfies ReadonlyArray<keyof StepRow>
+
+/**
+ * Appends travel flat: per append the values of DELIVERY_COLUMNS, the lengths of headers and body (-1: none), the values
+ * of STEP_COLUMNS; all bytes lie one after the other in `bytes`, which is handed over, not copied. Against plain objects
+ * this takes 1.2 instead of 1.7 µs per append off the main thread, and a Buffer of Node's pool does not drag the
+ * whole pool along.
+ */
+export interface Batch {
+  kind: 'batch'
+  /** The injected clock of tests; null: this machine's. */
+  now: number | null
+  appends: ReadonlyArray<string | number | null>
+  bytes: Uint8Array
+  atomics: ReadonlyArray<{ guards: readonly Guard[]; statements: readonly Statement[] }>
+}
+
+export type Job = Batch | { kind: 'migrate'; now: number | null } | { kind: 'close' }
+
+/** One member's failure; `unique` when a unique key already exists. */
+export interface Failure {
+  failed: string
+  unique: boolean
+}
+
+export interface BatchAnswer {
+  /** Per append: 0 when it was stored, else the stored one it repeats, or why it failed. */
+  appends: Array<0 | { id: string; repeats: number } | Failure>
+  atomics: Array<Row[][] | 'lost' | Failure>
+}
+
+/** `down`: the storage refused, nothing of the job persists. */
+export type Answer = { batch: BatchAnswer } | { migrated: string[] } | { done: true } | { down: string }
+
+export interface WriterOptions {
+  file: string
+  busyMs: number
+}
