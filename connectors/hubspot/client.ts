@@ -85,7 +85,11 @@ export function hubspot(ctx: ConnectorContext<Config>) {
   return {
     async search(type: keyof typeof OBJECTS, request: Search): Promise<CrmObject[]> {
       const filterGroups = request.filterGroups.map(({ filters }) => ({
-        filters: filters.map((filter) => ({ ...filter, operator: filter.operator as FilterOperatorEnum })),
+        filters: filters.map(({ operator, highValue, ...filter }) => ({
+          ...filter,
+          operator: operator as FilterOperatorEnum,
+          ...(highValue === undefined ? {} : { highValue }),
+        })),
       }))
       const found = await searching.doSearch(OBJECTS[type], { ...request, filterGroups })
       return read(crmObjects, found).results

@@ -1,6 +1,6 @@
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { z } from 'zod'
-import { nationalForm, normalisePhone } from '../../src/call/phone.ts'
+import { nationalForm, normalisePhone, phoneTail } from '../../src/call/phone.ts'
 import { type CreateSandbox, createFaults, type SandboxRecord } from '../../src/connector/sandbox.ts'
 import { ASSOCIATIONS } from './map.ts'
 import { config, type Search } from './schema.ts'
@@ -18,7 +18,13 @@ const extras = z.object({
   people: z.array(z.object({ id: z.string(), email: z.string() })).default([]),
 })
 
-const KINDS = { contacts: 'contact', companies: 'company', calls: 'call', notes: 'note', tasks: 'task' } as const
+const KINDS = {
+  contacts: 'contact',
+  companies: 'company',
+  calls: 'call',
+  notes: 'note',
+  tasks: 'task',
+} as const
 type Kind = (typeof KINDS)[keyof typeof KINDS]
 
 interface Stored {
@@ -30,6 +36,8 @@ interface Stored {
   createdAt: number
   updatedAt: number
   searchableAt: number
+  /** What HubSpot works out of the numbers: searchable, not writable. */
+  phones: Record<string, string>
 }
 
 const ANY_STRINGS = z.record(z.string(), z.string())
@@ -44,27 +52,25 @@ const CREATE = z.object({
 })
 const UPDATE = z.object({ properties: ANY_STRINGS })
 const UPSERT = z.object({
-  inputs: z.array(z.object({ id: z.string(), idProperty: z.string(), properties: ANY_STRINGS })).min(1).max(100),
+  inputs: z
+    .array(z.object({ id: z.string(), idProperty: z.string(), properties: ANY_STRINGS }))
+    .min(1)
+    .max(100),
 })
-const READ = z.object({ inputs: z.array(z.object({ id: z.string() })).min(1).max(100) })
+const READ = z.object({
+  inputs: z
+    .array(z.object({ id: z.string() }))
+    .min(1)
+    .max(100),
+})
+const FILTER = z.object({
+  propertyName: z.string(),
+  operator: z.enum(['EQ', 'CONTAINS_TOKEN', 'BETWEEN']),
+  value: z.string(),
+  highValue: z.string().optional(),
+})
 const SEARCH = z.object({
-  filterGroups: z
-    .array(
-      z.object({
-        filters: z
-          .array(
-            z.object({
-              propertyName: z.string(),
-              operator: z.enum(['EQ', 'CONTAINS_TOKEN', 'BETWEEN']),
-              value: z.string(),
-              highValue: z.string().optional(),
-            }),
-          )
-          .min(1)
-          .max(6),
-      }),
-    )
-    .max(5),
+  filterGroups: z.array(z.object({ filters: z.array(FILTER).min(1).max(6) })).max(5),
   limit: z.int().min(1).max(200).default(10),
 })
 
@@ -74,20 +80,49 @@ export const createSandbox: CreateSandbox = (options) => {
   const { indexLagMs, scopes, people, region } = extras.parse(options.account)
   const portalId = Number(account.portalId ?? 24_000_001)
   const records = new Map<string, Stored>()
+  /** By the last seven digits of a number, so that a search does not read every contact. */
+  const byTail = new Map<string, Set<Stored>>()
   const faults = createFaults()
   const app = new Hono()
   let lastId = 100_000_000_000
 
   const of = (kind: Kind, id: string | undefined) => records.get(`${kind}/${id}`)
-  const bySegment = (c: Context) => KINDS[(c.req.param('type') ?? '') as keyof typeof KINDS] as Kind | undefined
 
   function store(kind: Kind, properties: Record<string, string>, searchableAt: number): Stored {
     lastId += 1 + Math.floor(random() * 1000)
     const at = now()
     const id = String(lastId)
-    const record = { id, kind, properties, on: new Set<string>(), createdAt: at, updatedAt: at, searchableAt }
+    const on = new Set<string>()
+    const record: Stored = {
+      id,
+      kind,
+      properties,
+      on,
+      createdAt: at,
+      updatedAt: at,
+      searchableAt,
+      phones: {},
+    }
     records.set(`${kind}/${id}`, record)
+    index(record)
     return record
+  }
+
+  function index(record: Stored): void {
+    record.phones = phoneIndex(record, region)
+    for (const phone of [record.properties.phone, record.properties.mobilephone]) {
+      const tail = phoneTail(phone ?? '')
+      if (tail !== '') byTail.set(tail, (byTail.get(tail) ?? new Set()).add(record))
+    }
+  }
+
+  /** All records that a search might mean. */
+  function candidates(groups: Search['filterGroups']): Iterable<Stored> {
+    const tails = groups.flatMap(({ filters }) =>
+      filters.map(({ operator, value }) => (operator === 'BETWEEN' ? '' : phoneTail(value))),
+    )
+    if (tails.length === 0 || tails.some((tail) => tail.length < 7)) return records.values()
+    return new Set(tails.flatMap((tail) => [...(byTail.get(tail) ?? [])]))
   }
 
   function join(one: Stored, other: Stored): void {
@@ -99,12 +134,15 @@ export const createSandbox: CreateSandbox = (options) => {
     const named: Record<string, { results: { id: string; type: string }[] }> = {}
     for (const type of associations.split(',').filter(Boolean)) {
       const kind = KINDS[type as keyof typeof KINDS]
-      const ids = [...record.on].filter((key) => key.startsWith(`${kind}/`)).map((key) => key.split('/')[1] ?? '')
-      if (ids.length > 0) named[type] = { results: ids.map((id) => ({ id, type: `${record.kind}_to_${kind}` })) }
+      const ids = [...record.on]
+        .filter((key) => key.startsWith(`${kind}/`))
+        .map((key) => key.split('/')[1] ?? '')
+      if (ids.length > 0)
+        named[type] = { results: ids.map((id) => ({ id, type: `${record.kind}_to_${kind}` })) }
     }
     return {
       id: record.id,
-      properties: { ...record.properties, hs_object_id: record.id, ...indexed(record, region) },
+      properties: { ...record.properties, hs_object_id: record.id, ...record.phones },
       createdAt: new Date(record.createdAt).toISOString(),
       updatedAt: new Date(record.updatedAt).toISOString(),
       archived: false,
@@ -117,7 +155,8 @@ export const createSandbox: CreateSandbox = (options) => {
     if (kind !== 'contact' && kind !== 'company' && !self && !properties.hs_timestamp) {
       return refusal('Property values were not valid: hs_timestamp is required')
     }
-    if ((properties.hs_note_body?.length ?? 0) > 65_536) return refusal('hs_note_body is longer than 65536 characters')
+    if ((properties.hs_note_body?.length ?? 0) > 65_536)
+      return refusal('hs_note_body is longer than 65536 characters')
     const direction = properties.hs_call_direction
     if (direction !== undefined && !['INBOUND', 'OUTBOUND'].includes(direction)) {
       return refusal(`${direction} was not one of the allowed options: [INBOUND, OUTBOUND]`)
@@ -126,9 +165,12 @@ export const createSandbox: CreateSandbox = (options) => {
       if (!/^\d*$/.test(properties[name] ?? '')) return refusal(`${name} is no number`)
     }
     const email = kind === 'contact' ? properties.email?.toLowerCase() : undefined
-    const double = [...records.values()].find(
-      (other) => other.kind === kind && other !== self && email && other.properties.email?.toLowerCase() === email,
-    )
+    if (!email) return null
+    const double = records
+      .values()
+      .find(
+        (other) => other.kind === kind && other !== self && other.properties.email?.toLowerCase() === email,
+      )
     if (!double) return null
     return { status: 409, category: 'CONFLICT', message: `Contact already exists. Existing ID: ${double.id}` }
   }
@@ -136,7 +178,11 @@ export const createSandbox: CreateSandbox = (options) => {
   app.use(faults.middleware)
   app.use(async (c, next) => {
     if (c.req.header('authorization') === `Bearer ${account.token}`) return next()
-    return refuse(c, { status: 401, category: 'INVALID_AUTHENTICATION', message: 'Authentication credentials not found.' })
+    return refuse(c, {
+      status: 401,
+      category: 'INVALID_AUTHENTICATION',
+      message: 'Authentication credentials not found.',
+    })
   })
   app.use(scopeCheck(scopes))
   app.use(limiter(now, account.requestsPer10s, Math.max(5, account.searchPerSecond)))
@@ -146,7 +192,12 @@ export const createSandbox: CreateSandbox = (options) => {
   )
   app.get('/crm/owners/:version', (c) => {
     const email = c.req.query('email')
-    const all = people.map((person) => ({ ...person, type: 'PERSON', userId: Number(person.id) + 1, archived: false }))
+    const all = people.map((person) => ({
+      ...person,
+      type: 'PERSON',
+      userId: Number(person.id) + 1,
+      archived: false,
+    }))
     return c.json({ results: email === undefined ? all : all.filter((person) => person.email === email) })
   })
   app.get('/crm/properties/:version/calls/:name', (c) => {
@@ -164,83 +215,82 @@ export const createSandbox: CreateSandbox = (options) => {
   })
 
   const objects = '/crm/objects/:version/:type'
-  app.post(`${objects}/search`, async (c) => {
-    const kind = bySegment(c)
-    const asked = SEARCH.safeParse(await c.req.json().catch(() => null))
-    if (!kind || !asked.success) return refuse(c, refusal('There was a problem with the request.'))
-    const found = [...records.values()].filter(
-      (record) =>
-        record.kind === kind && record.searchableAt <= now() && matches(record, asked.data.filterGroups, region),
+  type Handler<Schema extends z.ZodType> = (c: Context, kind: Kind, asked: z.output<Schema>) => Response
+  const taking =
+    <Schema extends z.ZodType>(schema: Schema, handler: Handler<Schema>) =>
+    async (c: Context) => {
+      const kind = new Map<string, Kind>(Object.entries(KINDS)).get(c.req.param('type') ?? '')
+      if (!kind) return refuse(c, missing('This object type'))
+      const asked = schema.safeParse(await c.req.json().catch(() => null))
+      return asked.success ? handler(c, kind, asked.data) : refuse(c, refusal('Invalid input JSON'))
+    }
+
+  const search = taking(SEARCH, (c, kind, { filterGroups, limit }) => {
+    const found = [...candidates(filterGroups)].filter(
+      (record) => record.kind === kind && record.searchableAt <= now() && matches(record, filterGroups),
     )
-    return c.json({ total: found.length, results: found.slice(0, asked.data.limit).map((record) => shown(record)) })
+    return c.json({ total: found.length, results: found.slice(0, limit).map((record) => shown(record)) })
   })
-  app.post(`${objects}/batch/read`, async (c) => {
-    const kind = bySegment(c)
-    const asked = READ.safeParse(await c.req.json().catch(() => null))
-    if (!kind || !asked.success) return refuse(c, refusal('Invalid input JSON'))
-    const found = asked.data.inputs.flatMap(({ id }) => of(kind, id) ?? [])
+  const readMany = taking(READ, (c, kind, { inputs }) => {
+    const found = inputs.flatMap(({ id }) => of(kind, id) ?? [])
     return c.json({ status: 'COMPLETE', results: found.map((record) => shown(record)) })
   })
-  app.post(`${objects}/batch/upsert`, async (c) => {
-    const kind = bySegment(c)
-    const asked = UPSERT.safeParse(await c.req.json().catch(() => null))
-    if (!kind || !asked.success) return refuse(c, refusal('Invalid input JSON'))
+  const upsert = taking(UPSERT, (c, kind, { inputs }) => {
     const results: Record<string, unknown>[] = []
     const errors: { status: string; category: string; message: string }[] = []
-    for (const { id, idProperty, properties } of asked.data.inputs) {
+    for (const { id, idProperty, properties } of inputs) {
       if (idProperty !== account.externalIdProperty) {
         return refuse(c, refusal(`Unable to perform upsert by non-unique property ${idProperty}`))
       }
-      const same = [...records.values()].find((one) => one.kind === kind && one.properties[idProperty] === id)
+      const same = records.values().find((one) => one.kind === kind && one.properties[idProperty] === id)
       const no = objection(kind, properties, same)
       if (no) errors.push({ status: 'error', category: no.category, message: no.message })
-      else results.push({ ...shown(same ? change(same, properties) : make(kind, { ...properties, [idProperty]: id })), new: !same })
+      else results.push({ ...shown(same ? change(same, properties) : make(kind, properties)), new: !same })
     }
-    return c.json({ status: 'COMPLETE', results, ...(errors.length > 0 ? { errors, numErrors: errors.length } : {}) }, errors.length > 0 ? 207 : 200)
+    if (errors.length === 0) return c.json({ status: 'COMPLETE', results })
+    return c.json({ status: 'COMPLETE', results, errors, numErrors: errors.length }, 207)
   })
-  app.get(objects, (c) => {
-    const kind = bySegment(c)
-    if (!kind) return refuse(c, missing('This object type'))
+  const list = taking(z.unknown(), (c, kind) => {
     const all = [...records.values()].filter((record) => record.kind === kind)
-    return c.json({ results: all.slice(0, Number(c.req.query('limit') ?? 10)).map((record) => shown(record)) })
+    const limit = Number(c.req.query('limit') ?? 10)
+    return c.json({ results: all.slice(0, limit).map((record) => shown(record)) })
   })
-  app.post(objects, async (c) => {
-    const kind = bySegment(c)
-    const asked = CREATE.safeParse(await c.req.json().catch(() => null))
-    if (!kind || !asked.success) return refuse(c, refusal('Invalid input JSON'))
-    const no = objection(kind, asked.data.properties)
+  const create = taking(CREATE, (c, kind, asked) => {
+    const no = objection(kind, asked.properties)
     if (no) return refuse(c, no)
     const others: Stored[] = []
-    for (const { to, types } of asked.data.associations) {
-      const target = Object.entries(ASSOCIATIONS[kind] ?? {}).find(([, id]) => id === types[0]?.associationTypeId)?.[0]
+    for (const { to, types } of asked.associations) {
+      const known = Object.entries(ASSOCIATIONS[kind] ?? {})
+      const target = known.find(([, id]) => id === types[0]?.associationTypeId)?.[0]
       const other = of(target as Kind, to.id)
       if (!other) return refuse(c, refusal(`No ${target ?? 'record'} of this association exists`))
       others.push(other)
     }
-    const record = make(kind, asked.data.properties)
+    const record = make(kind, asked.properties)
     for (const other of others) join(record, other)
     return c.json(shown(record), 201)
   })
-  app.get(`${objects}/:id`, (c) => {
-    const kind = bySegment(c)
-    const record = kind && located(kind, c)
+  const get = taking(z.unknown(), (c, kind) => {
+    const record = located(kind, c)
     return record ? c.json(shown(record, c.req.query('associations'))) : refuse(c, missing('resource'))
   })
-  app.patch(`${objects}/:id`, async (c) => {
-    const kind = bySegment(c)
-    const record = kind && located(kind, c)
-    const asked = UPDATE.safeParse(await c.req.json().catch(() => null))
-    if (!kind || !record) return refuse(c, missing('resource'))
-    const no = asked.success ? objection(kind, asked.data.properties, record) : refusal('Invalid input JSON')
-    if (no || !asked.success) return refuse(c, no ?? refusal('Invalid input JSON'))
-    return c.json(shown(change(record, asked.data.properties)))
+  const update = taking(UPDATE, (c, kind, { properties }) => {
+    const record = located(kind, c)
+    if (!record) return refuse(c, missing('resource'))
+    const no = objection(kind, properties, record)
+    return no ? refuse(c, no) : c.json(shown(change(record, properties)))
   })
+  app.post(`${objects}/search`, search)
+  app.post(`${objects}/batch/read`, readMany)
+  app.post(`${objects}/batch/upsert`, upsert)
+  app.get(objects, list).post(objects, create)
+  app.get(`${objects}/:id`, get).patch(`${objects}/:id`, update)
 
   function located(kind: Kind, c: Context): Stored | undefined {
     const id = c.req.param('id')
     const property = c.req.query('idProperty')
     if (property === undefined) return of(kind, id)
-    return [...records.values()].find((record) => record.kind === kind && record.properties[property] === id)
+    return records.values().find((record) => record.kind === kind && record.properties[property] === id)
   }
   function make(kind: Kind, properties: Record<string, string>): Stored {
     return store(kind, properties, now() + indexLagMs)
@@ -248,6 +298,7 @@ export const createSandbox: CreateSandbox = (options) => {
   function change(record: Stored, properties: Record<string, string>): Stored {
     Object.assign(record.properties, properties)
     record.updatedAt = now()
+    index(record)
     return record
   }
 
@@ -263,14 +314,15 @@ export const createSandbox: CreateSandbox = (options) => {
           fields: { ...properties, associations: [...on].sort() },
         }),
       ),
-    addContact: ({ name, phone }) => store('contact', { firstname: name, phone }, Number.NEGATIVE_INFINITY).id,
+    addContact: ({ name, phone }) =>
+      store('contact', { firstname: name, phone }, Number.NEGATIVE_INFINITY).id,
   }
 }
 
 // ── Search ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Area code and local number, without the country code: how the search guide describes the phone index. */
-function indexed({ kind, properties }: Stored, region: string | undefined): Record<string, string> {
+function phoneIndex({ kind, properties }: Stored, region: string | undefined): Record<string, string> {
   if (kind !== 'contact') return {}
   const national = (phone: string | null | undefined) => {
     const { e164 } = normalisePhone(phone, region)
@@ -282,8 +334,8 @@ function indexed({ kind, properties }: Stored, region: string | undefined): Reco
   }
 }
 
-function matches(record: Stored, groups: Search['filterGroups'], region: string | undefined): boolean {
-  const properties: Stored['properties'] = { ...record.properties, ...indexed(record, region) }
+function matches(record: Stored, groups: Search['filterGroups']): boolean {
+  const properties: Stored['properties'] = { ...record.properties, ...record.phones }
   return groups.some(({ filters }) =>
     filters.every(({ propertyName, operator, value, highValue }) => {
       const held = properties[propertyName]
@@ -335,14 +387,16 @@ function refuse(c: Context, { status, ...said }: Refusal): Response {
 function scopeCheck(scopes: readonly string[] | undefined): MiddlewareHandler {
   return async (c, next) => {
     const verb = c.req.method === 'GET' || /\/(?:search|read)$/.test(c.req.path) ? 'read' : 'write'
-    const kind = c.req.path.startsWith('/crm/owners/') ? 'owners' : /\/companies\b/.test(c.req.path) ? 'companies' : 'contacts'
+    const kind = /\/(owners|companies)\//.exec(`${c.req.path}/`)?.[1] ?? 'contacts'
     const needed = `crm.objects.${kind}.${verb}`
     if (!c.req.path.includes(`/crm/o`) || !scopes || scopes.includes(needed)) return next()
     return refuse(c, {
       status: 403,
       category: 'MISSING_SCOPES',
       message: 'This app hasn’t been granted all required scopes to make this call.',
-      errors: [{ message: 'One or more scopes are required.', context: { requiredGranularScopes: [needed] } }],
+      errors: [
+        { message: 'One or more scopes are required.', context: { requiredGranularScopes: [needed] } },
+      ],
     })
   }
 }
@@ -355,8 +409,13 @@ function limiter(now: () => number, per10s: number, searches: number): Middlewar
     const isSearch = c.req.path.endsWith('/search')
     if (isSearch ? search(now()) : general(now())) return next()
     const policyName = isSearch ? 'SECONDLY' : 'TEN_SECONDLY_ROLLING'
-    const message = isSearch ? 'You have reached your secondly limit.' : 'You have reached your ten_secondly_rolling limit.'
-    return c.json({ status: 'error', message, errorType: 'RATE_LIMIT', policyName, requestId: 'stand-in' }, 429)
+    const message = isSearch
+      ? 'You have reached your secondly limit.'
+      : 'You have reached your ten_secondly_rolling limit.'
+    return c.json(
+      { status: 'error', message, errorType: 'RATE_LIMIT', policyName, requestId: 'stand-in' },
+      429,
+    )
   }
 }
 

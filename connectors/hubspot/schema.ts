@@ -138,5 +138,5 @@ export interface Filter {
   propertyName: string
   operator: 'EQ' | 'CONTAINS_TOKEN' | 'BETWEEN'
   value: string
-  highValue?: string
+  highValue?: string | undefined
 }

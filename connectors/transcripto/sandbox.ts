@@ -210,9 +210,7 @@ function analysisOf(task: Task): Schemas['CallAnalysis'] {
     call_datetime: task.fields.call_datetime ? utc(task.fields.call_datetime) : iso(task.createdAt),
     call_type: task.fields.call_type ?? 'inbound',
     duration_sec: Math.round((sample?.durationMs ?? 0) / 1000),
-    transcript: sample
-      ? { language: sample.language, turns: parseTranscript(sample.transcript).length }
-      : {},
+    transcript: sample ? { language: sample.language, turns: parseTranscript(sample.transcript).length } : {},
     analysis: sample
       ? {
           summary: sample.summary,

@@ -87,8 +87,8 @@ const answer = z.object({
   question: scalar,
   question_id: scalar,
   checklist_id: scalar,
-  value: z.unknown(),
-  answer: z.unknown(),
+  value: z.unknown().optional(),
+  answer: z.unknown().optional(),
 })
 export type Answer = z.output<typeof answer>
 

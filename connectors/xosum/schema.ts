@@ -27,7 +27,12 @@ export const config = z
       .array(z.enum(['phonenumber', 'agent']))
       .default(['phonenumber', 'agent'])
       .describe('what Xosum is told of a call beside its audio'),
-    pollMs: z.int().min(5000).max(600_000).default(7000).describe('how often an unfinished job is asked for'),
+    pollMs: z
+      .int()
+      .min(250)
+      .max(600_000)
+      .default(7000)
+      .describe('how often an unfinished job is asked for; Xosum asks for 5 to 10 seconds'),
     uploadContentType: z
       .string()
       .regex(/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/)

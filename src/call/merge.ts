@@ -84,7 +84,9 @@ export interface Progress {
 export function progressOf(events: readonly CallEvent[]): Progress {
   const ordered = inOrder(events)
   const all = ordered.map((event) => event.facts)
-  const ended = ordered.some((e) => e.phase === 'ended' || (e.phase === 'amended' && e.facts.endedAt !== undefined))
+  const ended = ordered.some(
+    (e) => e.phase === 'ended' || (e.phase === 'amended' && e.facts.endedAt !== undefined),
+  )
   return { ended, recording: recordingState(all) }
 }
 
@@ -115,7 +117,8 @@ function extreme(all: readonly Facts[], key: InstantKey, sign: 1 | -1): string |
   let best: string | undefined
   for (const facts of all) {
     const value = facts[key]
-    if (value !== undefined && (best === undefined || (Date.parse(value) - Date.parse(best)) * sign > 0)) best = value
+    if (value !== undefined && (best === undefined || (Date.parse(value) - Date.parse(best)) * sign > 0))
+      best = value
   }
   return best
 }
@@ -132,11 +135,13 @@ function less(ms: number | undefined, hold: number | undefined): number | undefi
 
 /** A start that only follows from the end and the vendor's total. */
 function earlier(end: string | undefined, total: number | undefined): string | undefined {
-  return end === undefined || total === undefined ? undefined : new Date(Date.parse(end) - total).toISOString()
+  return end === undefined || total === undefined
+    ? undefined
+    : new Date(Date.parse(end) - total).toISOString()
 }
 
 function foldCustomer(all: readonly Facts[], outside: Call['from']): Customer | undefined {
-  const said = all.reduce<NonNullable<Facts['customer']>>((sum, facts) => ({ ...sum, ...facts.customer }), {})
+  const said: NonNullable<Facts['customer']> = Object.assign({}, ...all.map((facts) => facts.customer))
   const customer = { ...outside, ...said }
   const { phone, phoneRaw } = customer
   if (phone === undefined && phoneRaw === undefined && Object.keys(customer).length === 0) return undefined
@@ -161,7 +166,9 @@ function foldLegs(all: readonly Facts[]): Leg[] {
   for (const facts of all) {
     for (const leg of facts.legs ?? []) legs.set(leg.key, { ...legs.get(leg.key), ...leg })
   }
-  return [...legs.values()].sort((a, b) => compare(a.startedAt ?? '', b.startedAt ?? '') || compare(a.key, b.key))
+  return [...legs.values()].sort(
+    (a, b) => compare(a.startedAt ?? '', b.startedAt ?? '') || compare(a.key, b.key),
+  )
 }
 
 const STATE_RANK = { pending: 0, failed: 1, absent: 1, ready: 2 } as const

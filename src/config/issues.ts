@@ -41,7 +41,8 @@ function translate(issue: Issue, place: Place): ConfigProblem[] {
   const own = issue.path.map((key) => (typeof key === 'number' ? key : String(key)))
   const path = [...place.path, ...own]
   const value = at(place.input, own)
-  const name = pathText(own.slice(-1))
+  const last = own.at(-1)
+  const name = typeof last === 'number' ? `[${last}]` : (last ?? '')
   const expected = expectation(issue)
   if (issue.code === 'invalid_key') {
     const what = `The name ${name} is not valid`

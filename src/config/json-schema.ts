@@ -58,8 +58,8 @@ function withReferences(schema: JsonSchema): JsonSchema {
     const some = schema[keyword]
     if (some) changed[keyword] = some.map(withReferences)
   }
-  // Any text may also come from the environment, so that account ids need not stand in the file.
-  return schema.type === 'string' ? { anyOf: [changed, SECRET_REF] } : changed
+  // Any free text may also come from the environment, so that account ids need not stand in the file.
+  return schema.type === 'string' && !schema.enum ? { anyOf: [changed, SECRET_REF] } : changed
 }
 
 function secretSchema(): JsonSchema {

@@ -114,9 +114,10 @@ export type CreateSandbox = (options: SandboxOptions) => VendorSandbox
 /** The faults of one stand-in: give `middleware` to its app before the routes, and `fail` to its users. */
 export function createFaults(): { fail(rule: FaultRule): void; middleware: MiddlewareHandler } {
   const rules: FaultRule[] = []
+  // The answer that nobody waits for any more: a rejection here would only be logged as a fault of the stand-in.
   const never = (signal: AbortSignal) =>
-    new Promise<Response>((_, reject) => {
-      const give = () => reject(new DOMException('the caller gave up', 'AbortError'))
+    new Promise<Response>((resolve) => {
+      const give = () => resolve(new Response(null, { status: 499 }))
       if (signal.aborted) give()
       signal.addEventListener('abort', give, { once: true })
     })

@@ -1,8 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
-import { ID_PREFIXES, newId } from '../call/ids.ts'
+import { ID_PREFIXES } from '../call/ids.ts'
 import type { Deps } from '../pipeline/deps.ts'
-import type { Query } from '../store/port.ts'
-import { type Api, type Identity, needs } from './auth.ts'
+import { type Api, needs } from './auth.ts'
 import { idCursor, limit, query } from './parameters.ts'
 import { always, at, instantOf, json, pageOf } from './responses.ts'
 
@@ -46,15 +45,4 @@ export function mountAudit(app: OpenAPIHono<Api>, { store }: Pick<Deps, 'store'>
 /** One row was read beyond the page: the page's last id is the cursor then. */
 export function nextOf(rows: readonly { id: string }[], size: number): string | null {
   return rows.length > size ? (rows[size - 1]?.id ?? null) : null
-}
-
-/** The audit row of something done by a caller; it belongs into the batch that does it. */
-export function auditRow(
-  deps: Pick<Deps, 'store' | 'now' | 'random'>,
-  identity: Identity,
-  done: { action: string; subject: string; detail: string },
-): Query {
-  const now = deps.now()
-  const row = { id: newId(ID_PREFIXES.audit, now, deps.random), at: now, actor: identity.actor, ...done }
-  return deps.store.db.insertInto('audit').values(row)
 }

@@ -19,9 +19,7 @@ export async function readCall(
   withRaw: boolean,
 ): Promise<z.infer<typeof callDetail>> {
   const row = await follow(deps.store, id)
-  const { db } = deps.store
-  const joined = await db.selectFrom('calls').select('id').where('joined_into', '=', row.id).execute()
-  const ids = [row.id, ...joined.map((other) => other.id)]
+  const ids = [row.id, ...(await joinedInto(deps.store, row.id))]
   const [timeline, steps, submissions, writeBacks] = await Promise.all([
     readTimeline(deps, ids),
     readSteps(deps, ids),
@@ -63,6 +61,26 @@ async function follow({ db }: Pick<Store, 'db'>, id: string): Promise<CallRow> {
     next = row.joined_into
   }
   throw new CordboardError('unknown_object', `There is no call ${id}`)
+}
+
+/** Calls that were joined into this one, at first or second hand: what was done for them stays under their ids. */
+async function joinedInto({ db }: Pick<Store, 'db'>, id: string): Promise<string[]> {
+  const rows = await db
+    .withRecursive('family(id)', (family) =>
+      family
+        .selectFrom('calls')
+        .select('id')
+        .where('joined_into', '=', id)
+        .union(
+          family.selectFrom('calls').innerJoin('family', 'family.id', 'calls.joined_into').select('calls.id'),
+        ),
+    )
+    .selectFrom('family')
+    .select('id')
+    .orderBy('id')
+    .limit(50)
+    .execute()
+  return rows.map((row) => row.id)
 }
 
 function analysisOf(row: CallRow, withRaw: boolean): Analysis | null {

@@ -1,9 +1,10 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
 import { ID_PREFIXES } from '../call/ids.ts'
 import { CordboardError } from '../errors.ts'
+import { auditRow } from '../pipeline/commands.ts'
 import type { Deps } from '../pipeline/deps.ts'
 import type { IssueRow } from '../store/schema.ts'
-import { auditRow, nextOf } from './audit.ts'
+import { nextOf } from './audit.ts'
 import { type Api, needs } from './auth.ts'
 import { body, connectionId, idCursor, idOf, limit, query } from './parameters.ts'
 import { always, at, bounded, instantOf, json, pageOf, unknown } from './responses.ts'
@@ -89,11 +90,13 @@ export function mountIssues(app: OpenAPIHono<Api>, deps: Pick<Deps, 'store' | 'n
       [],
       [
         db.updateTable('issues').set({ state }).where('id', '=', id),
-        auditRow(deps, c.get('identity'), {
-          action: 'issue',
-          subject: id,
-          detail: `${before.state} → ${state} (${before.kind}, ${before.code}, ${before.connection})`,
-        }),
+        auditRow(
+          deps,
+          c.get('identity').actor,
+          'issue',
+          id,
+          `${before.state} → ${state} (${before.kind}, ${before.code}, ${before.connection})`,
+        ),
       ],
     )
     return c.json(shownIssue({ ...before, state }), 200)

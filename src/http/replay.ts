@@ -1,7 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
 import { ID_PREFIXES } from '../call/ids.ts'
 import { CordboardError } from '../errors.ts'
-import { replayDeliveries } from '../pipeline/commands.ts'
+import { type ReplayFilter, replayDeliveries } from '../pipeline/commands.ts'
 import type { Deps } from '../pipeline/deps.ts'
 import { type Api, needs } from './auth.ts'
 import { body, connectionId, idOf, instantParameter } from './parameters.ts'
@@ -19,12 +19,11 @@ const filter = body({
   connection: connectionId.optional(),
   state: z.enum(['new', 'used', 'ignored', 'unreadable']).optional(),
   since: instantParameter('received then or later').optional(),
-  code: z.string().min(1).max(64).optional().describe('only those whose step ended with this code'),
   dryRun: z.boolean().default(false).describe('only count'),
 })
   // Everything ever received is never what was meant by leaving the filter out.
   .refine(({ dryRun: _, ...given }) => Object.values(given).some((value) => value !== undefined), {
-    error: 'expected at least one of connection, state, since, code',
+    error: 'expected at least one of connection, state, since',
   })
   .openapi('ReplayFilter')
 
@@ -66,7 +65,16 @@ export function mountReplay(app: OpenAPIHono<Api>, deps: Deps): void {
 
   app.openapi(many, async (c) => {
     const { dryRun, ...where } = c.req.valid('json')
-    const answer = await replayDeliveries(deps, where, { actor: c.get('identity').actor, dryRun })
+    const answer = await replayDeliveries(deps, onlyGiven(where), { actor: c.get('identity').actor, dryRun })
     return c.json(answer, dryRun ? 200 : 202)
   })
+}
+
+/** Without the members that were left out: for the pipeline absent and undefined are not the same. */
+function onlyGiven({ connection, state, since }: Omit<z.infer<typeof filter>, 'dryRun'>): ReplayFilter {
+  return {
+    ...(connection === undefined ? {} : { connection }),
+    ...(state === undefined ? {} : { state }),
+    ...(since === undefined ? {} : { since }),
+  }
 }

@@ -78,7 +78,7 @@ export interface GuardOptions {
 }
 
 /**
- * Chooses the agents for a URL; throws BlockedAddress for a private literal. Connections to allowed private hosts live in
+ * Chooses the agents for a URL; throws BlockedAddress for a private literal or another scheme. Connections to allowed private hosts live in
  * a pool of their own: a connection without the allowance never meets their sockets.
  */
 export function createAddressGuard(
@@ -101,6 +101,7 @@ export function createAddressGuard(
   const open: Agents = { http: new http.Agent(trusted), https: new https.Agent(trusted) }
 
   return (url, allow) => {
+    if (url.protocol !== 'https:' && url.protocol !== 'http:') throw new BlockedAddress('Only HTTP is spoken')
     if (allowsPrivate(url, allow)) return open
     const host = url.hostname.replace(/^\[|\]$/g, '')
     if (isIP(host) !== 0 && !isPublicAddress(host)) throw new BlockedAddress('The address is not public')

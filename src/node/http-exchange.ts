@@ -201,7 +201,9 @@ export function explained(thrown: unknown, url: URL, answered: boolean): Cordboa
   let cause = thrown
   while (cause instanceof Error && cause.cause instanceof Error) cause = cause.cause
   if (isRefusal(thrown)) {
-    return new CordboardError('blocked_address', `${url.hostname} is no public address`, { cause })
+    return new CordboardError('blocked_address', `${url.hostname || 'The URL'} is no public web address`, {
+      cause,
+    })
   }
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown reason'
   if (code === 'ETIMEDOUT') {

@@ -54,10 +54,10 @@ export function createSigner(): Signer {
 function keeping(make: (bytes: Uint8Array) => KeyObject): (key: string | Uint8Array) => KeyObject {
   const kept = new Map<string, KeyObject>()
   return (key) => {
-    // One key space for both spellings; latin1 maps bytes to characters one to one.
     const bytes =
       typeof key === 'string' ? Buffer.from(key) : Buffer.from(key.buffer, key.byteOffset, key.byteLength)
-    const name = typeof key === 'string' ? `t${key}` : `b${bytes.latin1Slice()}`
+    // latin1 maps bytes to characters one to one; the prefix keeps text and bytes that look alike apart.
+    const name = typeof key === 'string' ? `t${key}` : `b${bytes.toString('latin1')}`
     let made = kept.get(name)
     if (!made) {
       made = make(bytes)

@@ -1,4 +1,4 @@
-import { CordboardError, type ErrorCode } from '../errors.ts'
+import type { CordboardError, ErrorCode } from '../errors.ts'
 import type { Query } from '../store/port.ts'
 import type { BreakerRow } from '../store/schema.ts'
 import type { Deps } from './deps.ts'
@@ -57,10 +57,22 @@ export function createBreakers(deps: Pick<Deps, 'store' | 'now' | 'random' | 'lo
     succeeded(connection: string): Query[] {
       const row = rows.get(connection)
       if (!row || (row.state === 'closed' && row.failures === 0)) return []
-      const closed = save({ ...row, state: 'closed', code: null, says: null, failures: 0, opened_at: null, retry_at: null })
+      const closed = save({
+        ...row,
+        state: 'closed',
+        code: null,
+        says: null,
+        failures: 0,
+        opened_at: null,
+        retry_at: null,
+      })
       if (row.state === 'closed') return [closed]
       deps.log.info('breaker closed', { connection })
-      return [closed, ...wakeParked(deps, connection), resolveIssues(deps, connection, ['auth', 'quota', 'vendor_down', 'timeout'])]
+      return [
+        closed,
+        ...wakeParked(deps, connection),
+        resolveIssues(deps, connection, ['auth', 'quota', 'vendor_down', 'timeout']),
+      ]
     },
 
     /** A step of the connection failed with this error. */

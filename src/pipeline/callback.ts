@@ -17,18 +17,40 @@ export async function callback(running: Running): Promise<Outcome> {
   const { deps, step, connection } = running
   const side = connection.connector.analysis?.callback
   const { row, request } = await readDelivery(running)
-  if (!side) return { done: 'ignored', queries: [settle(running, row, 'ignored', 'the connector reads no result webhooks')] }
+  if (!side)
+    return {
+      done: 'ignored',
+      queries: [settle(running, row, 'ignored', 'the connector reads no result webhooks')],
+    }
 
   let events: AnalysisEvent[]
   try {
-    const received = side.receive(request, { connection: connection.id, config: connection.settings, region: connection.region })
-    if ('ignored' in received) return { done: `ignored: ${received.ignored}`, queries: [settle(running, row, 'ignored', received.ignored)] }
+    const received = side.receive(request, {
+      connection: connection.id,
+      config: connection.settings,
+      region: connection.region,
+    })
+    if ('ignored' in received)
+      return {
+        done: `ignored: ${received.ignored}`,
+        queries: [settle(running, row, 'ignored', received.ignored)],
+      }
     events = received.events
   } catch (thrown) {
     const error = asCordboardError(thrown)
-    const unreadable = error.code === 'internal' ? new CordboardError('invalid_payload', 'The connector failed on this delivery', { cause: error }) : error
-    const issue = openIssue(deps, { kind: 'callback', connection: connection.id, delivery_id: row.id, step_id: step.id }, unreadable)
-    return { done: `unreadable: ${unreadable.message}`, queries: [settle(running, row, 'unreadable', unreadable.message), issue] }
+    const unreadable =
+      error.code === 'internal'
+        ? new CordboardError('invalid_payload', 'The connector failed on this delivery', { cause: error })
+        : error
+    const issue = openIssue(
+      deps,
+      { kind: 'callback', connection: connection.id, delivery_id: row.id, step_id: step.id },
+      unreadable,
+    )
+    return {
+      done: `unreadable: ${unreadable.message}`,
+      queries: [settle(running, row, 'unreadable', unreadable.message), issue],
+    }
   }
 
   const queries: Query[] = []
@@ -45,7 +67,10 @@ export async function callback(running: Running): Promise<Outcome> {
     }
     const taken = await takeParts(running, submission, flowOf(deps, submission.flow), parts, 'callback')
     // The step belongs to this call from now on: its timeline shows it.
-    const adopt = deps.store.db.updateTable('steps').set({ call_id: submission.call_id }).where('id', '=', step.id)
+    const adopt = deps.store.db
+      .updateTable('steps')
+      .set({ call_id: submission.call_id })
+      .where('id', '=', step.id)
     queries.push(adopt, ...taken.queries)
     guards.push(...taken.guards)
     next.push(...taken.next)
@@ -58,7 +83,10 @@ export async function callback(running: Running): Promise<Outcome> {
 
 /** The parts that one delivery brings for one submission are taken together. */
 async function bySubmission(running: Running, events: readonly AnalysisEvent[]) {
-  const groups = new Map<string, { submission: SubmissionRow | undefined; event: AnalysisEvent; parts: Partial<Record<Part, Analysis>> }>()
+  const groups = new Map<
+    string,
+    { submission: SubmissionRow | undefined; event: AnalysisEvent; parts: Partial<Record<Part, Analysis>> }
+  >()
   for (const event of events) {
     const key = event.ref ?? event.submissionId ?? ''
     const group = groups.get(key) ?? { submission: await submissionOf(running, event), event, parts: {} }
@@ -68,7 +96,10 @@ async function bySubmission(running: Running, events: readonly AnalysisEvent[]) 
   return [...groups.values()]
 }
 
-function submissionOf({ deps, connection }: Running, event: AnalysisEvent): Promise<SubmissionRow | undefined> {
+function submissionOf(
+  { deps, connection }: Running,
+  event: AnalysisEvent,
+): Promise<SubmissionRow | undefined> {
   const query = deps.store.db.selectFrom('submissions').selectAll().where('connection', '=', connection.id)
   return event.ref === undefined
     ? query.where('id', '=', event.submissionId ?? '').executeTakeFirst()

@@ -14,7 +14,13 @@ export interface Actor {
 }
 
 /** A row of the audit log. `detail` holds no number and no secret. */
-export function auditRow(deps: Pick<Deps, 'store' | 'now' | 'random'>, actor: string, action: string, subject: string, detail: string): Query {
+export function auditRow(
+  deps: Pick<Deps, 'store' | 'now' | 'random'>,
+  actor: string,
+  action: string,
+  subject: string,
+  detail: string,
+): Query {
   return deps.store.db.insertInto('audit').values({
     id: newId('aud', deps.now(), deps.random),
     at: deps.now(),
@@ -29,17 +35,24 @@ export function auditRow(deps: Pick<Deps, 'store' | 'now' | 'random'>, actor: st
  * Runs a call’s steps again from one on, on what is stored and by today's flow. Answers how many steps were made. Throws
  * `unknown_object`, `flow_gone`, and `bad_request` when there is nothing to run.
  */
-export async function rerunCall(deps: Deps, callId: string, options: { from: 'submit' | 'match' | 'write' } & Actor): Promise<{ steps: number }> {
+export async function rerunCall(
+  deps: Deps,
+  callId: string,
+  options: { from: 'submit' | 'match' | 'write' } & Actor,
+): Promise<{ steps: number }> {
   const { db } = deps.store
   const row = await db.selectFrom('calls').selectAll().where('id', '=', callId).executeTakeFirst()
   if (!row) throw new CordboardError('unknown_object', 'There is no call with this id')
   if (row.joined_into !== null) return rerunCall(deps, row.joined_into, options)
-  const flow = deps.config.flows.find((candidate) => candidate.name === row.flow) ?? deps.config.flows.find((candidate) => candidate.from.includes(row.connection))
+  const flow =
+    deps.config.flows.find((candidate) => candidate.name === row.flow) ??
+    deps.config.flows.find((candidate) => candidate.from.includes(row.connection))
   if (!flow) throw new CordboardError('flow_gone', 'No flow of the configuration takes this call')
   const generation = row.generation + 1
   const base = { subject: row.id, callId: row.id, generation, flow }
   const [backend] = flow.analyze
-  if (options.from === 'submit' && backend === undefined) throw new CordboardError('bad_request', `The flow ${flow.name} has no analysis connection`)
+  if (options.from === 'submit' && backend === undefined)
+    throw new CordboardError('bad_request', `The flow ${flow.name} has no analysis connection`)
   const steps: StepRow[] =
     options.from === 'submit' && backend !== undefined
       ? [newStep(deps, { ...base, kind: 'submit', connection: backend })]
@@ -55,7 +68,10 @@ export async function rerunCall(deps: Deps, callId: string, options: { from: 'su
     [{ call: row.id, version: row.version }],
     [
       stuck,
-      db.updateTable('calls').set({ generation, version: row.version + 1, state: 'working', reason: null, updated_at: deps.now() }).where('id', '=', row.id),
+      db
+        .updateTable('calls')
+        .set({ generation, version: row.version + 1, state: 'working', reason: null, updated_at: deps.now() })
+        .where('id', '=', row.id),
       ...insertSteps(deps, steps),
       auditRow(deps, options.actor, 'rerun', row.id, `from ${options.from}`),
     ],
@@ -87,7 +103,11 @@ const PAGE = 90
  * Sends stored deliveries through today's code. The same events have the same keys and calls their ids, so nothing is
  * written twice. Works page by page in order of receipt; `dryRun` only counts.
  */
-export async function replayDeliveries(deps: Deps, filter: ReplayFilter, options: Actor & { dryRun: boolean }): Promise<Replayed> {
+export async function replayDeliveries(
+  deps: Deps,
+  filter: ReplayFilter,
+  options: Actor & { dryRun: boolean },
+): Promise<Replayed> {
   const { db } = deps.store
   const select = () => {
     let query = db.selectFrom('deliveries').where('id', '>', '')
@@ -97,15 +117,33 @@ export async function replayDeliveries(deps: Deps, filter: ReplayFilter, options
     if (filter.since !== undefined) query = query.where('received_at', '>=', filter.since)
     return query
   }
-  const counted = await select().select((eb) => eb.fn.countAll<number>().as('count')).executeTakeFirst()
+  const counted = await select()
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .executeTakeFirst()
   const first = await select().select('id').orderBy('id').limit(5).execute()
   const answer = { matched: Number(counted?.count ?? 0), replayed: 0, sample: first.map((row) => row.id) }
   if (options.dryRun || answer.matched === 0) return answer
 
-  await deps.store.atomic([], [auditRow(deps, options.actor, 'replay', filter.ids?.join(' ').slice(0, 200) ?? 'filter', JSON.stringify({ ...filter, ids: undefined }))])
+  await deps.store.atomic(
+    [],
+    [
+      auditRow(
+        deps,
+        options.actor,
+        'replay',
+        filter.ids?.join(' ').slice(0, 200) ?? 'filter',
+        JSON.stringify({ ...filter, ids: undefined }),
+      ),
+    ],
+  )
   let after = ''
   for (;;) {
-    const page = await select().select(['id', 'connection', 'role', 'state']).where('id', '>', after).orderBy('id').limit(PAGE).execute()
+    const page = await select()
+      .select(['id', 'connection', 'role', 'state'])
+      .where('id', '>', after)
+      .orderBy('id')
+      .limit(PAGE)
+      .execute()
     if (page.length === 0) return answer
     const ids = page.map((row) => row.id)
     const last = await db
@@ -127,7 +165,13 @@ export async function replayDeliveries(deps: Deps, filter: ReplayFilter, options
         lane: CORE_LANE,
       }),
     )
-    await deps.store.atomic([], [db.updateTable('deliveries').set({ state: 'new', reason: null }).where('id', 'in', ids), ...insertSteps(deps, steps)])
+    await deps.store.atomic(
+      [],
+      [
+        db.updateTable('deliveries').set({ state: 'new', reason: null }).where('id', 'in', ids),
+        ...insertSteps(deps, steps),
+      ],
+    )
     deps.queue.wake(bellsOf(steps))
     answer.replayed += page.length
     after = ids.at(-1) ?? after

@@ -13,9 +13,11 @@ export function toHex(bytes: Uint8Array): string {
 
 /** JSON with sorted keys; undefined fields are left out, as JSON does. */
 function stable(value: unknown): string {
-  return JSON.stringify(value, (_key, field: unknown) =>
-    field !== null && typeof field === 'object' && !Array.isArray(field)
-      ? Object.fromEntries(Object.entries(field).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
-      : field,
-  ) ?? 'null'
+  return (
+    JSON.stringify(value, (_key, field: unknown) =>
+      field !== null && typeof field === 'object' && !Array.isArray(field)
+        ? Object.fromEntries(Object.entries(field).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
+        : field,
+    ) ?? 'null'
+  )
 }

@@ -1,13 +1,18 @@
 import { newId } from '../call/ids.ts'
-import { CordboardError, ERRORS, type ErrorCode } from '../errors.ts'
+import { type CordboardError, ERRORS, type ErrorCode } from '../errors.ts'
 import type { Query } from '../store/port.ts'
 import type { IssueRow } from '../store/schema.ts'
 import type { Deps } from './deps.ts'
 
-type Where = Pick<IssueRow, 'kind' | 'connection'> & Partial<Pick<IssueRow, 'call_id' | 'step_id' | 'delivery_id'>>
+type Where = Pick<IssueRow, 'kind' | 'connection'> &
+  Partial<Pick<IssueRow, 'call_id' | 'step_id' | 'delivery_id'>>
 
 /** Opens the issue of (step kind, code, connection), or counts one more on it; a resolved one opens again. */
-export function openIssue(deps: Pick<Deps, 'store' | 'now' | 'random'>, where: Where, error: CordboardError): Query {
+export function openIssue(
+  deps: Pick<Deps, 'store' | 'now' | 'random'>,
+  where: Where,
+  error: CordboardError,
+): Query {
   const now = deps.now()
   const says = error.vendorSaid ? `${error.message}. The vendor said: ${error.vendorSaid}` : error.message
   const last = {
@@ -34,13 +39,22 @@ export function openIssue(deps: Pick<Deps, 'store' | 'now' | 'random'>, where: W
       conflict.columns(['kind', 'code', 'connection']).doUpdateSet((eb) => ({
         ...last,
         count: eb('issues.count', '+', 1),
-        state: eb.case().when('issues.state', '=', 'resolved').then('open').else(eb.ref('issues.state')).end() as never,
+        state: eb
+          .case()
+          .when('issues.state', '=', 'resolved')
+          .then('open')
+          .else(eb.ref('issues.state'))
+          .end() as never,
       })),
     )
 }
 
 /** Closes the issues of a connection that are over: what they were about works again. */
-export function resolveIssues(deps: Pick<Deps, 'store' | 'now'>, connection: string, codes: readonly ErrorCode[]): Query {
+export function resolveIssues(
+  deps: Pick<Deps, 'store' | 'now'>,
+  connection: string,
+  codes: readonly ErrorCode[],
+): Query {
   return deps.store.db
     .updateTable('issues')
     .set({ state: 'resolved', last_at: deps.now() })

@@ -16,7 +16,11 @@ export async function match(running: Running): Promise<Outcome> {
   if (!role) throw new CordboardError('config', `The connection ${connection.id} has no crm role`)
   const flow = flowOf(deps, step.flow)
   const { db } = deps.store
-  const row = await db.selectFrom('calls').selectAll().where('id', '=', step.subject).executeTakeFirstOrThrow()
+  const row = await db
+    .selectFrom('calls')
+    .selectAll()
+    .where('id', '=', step.subject)
+    .executeTakeFirstOrThrow()
   const known = await db
     .selectFrom('writebacks')
     .selectAll()
@@ -39,7 +43,12 @@ export async function match(running: Running): Promise<Outcome> {
 
   const call = callOf(row)
   const candidates = call.direction === 'internal' ? [] : await role.match(call, running.context())
-  const verdict = decide(candidates, call.direction === 'internal' ? 'skip' : flow.unknownCaller, call.customer?.phone ?? null, role.newContact !== undefined)
+  const verdict = decide(
+    candidates,
+    call.direction === 'internal' ? 'skip' : flow.unknownCaller,
+    call.customer?.phone ?? null,
+    role.newContact !== undefined,
+  )
   const [best] = candidates
   const writeback: WritebackRow = {
     id: known?.id ?? newId('wbk', deps.now(), deps.random),
@@ -54,7 +63,14 @@ export async function match(running: Running): Promise<Outcome> {
     matched_at: deps.now(),
     written_at: null,
   }
-  const { id: _id, call_id: _call, connection: _connection, chosen: _chosen, written_at: _written, ...update } = writeback
+  const {
+    id: _id,
+    call_id: _call,
+    connection: _connection,
+    chosen: _chosen,
+    written_at: _written,
+    ...update
+  } = writeback
   const save = db
     .insertInto('writebacks')
     .values(writeback)
@@ -77,7 +93,12 @@ const REASONS: Record<Verdict, string> = {
 }
 
 /** A caller without a public number cannot be created: the call is written without a contact. */
-function decide(candidates: readonly Candidate[], rule: 'create' | 'skip' | 'unmatched', phone: string | null, creates: boolean): Verdict {
+function decide(
+  candidates: readonly Candidate[],
+  rule: 'create' | 'skip' | 'unmatched',
+  phone: string | null,
+  creates: boolean,
+): Verdict {
   if (candidates.length > 0) return 'match'
   if (rule === 'create' && (phone === null || !creates)) return 'unmatched'
   return rule

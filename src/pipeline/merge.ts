@@ -17,7 +17,8 @@ import { insertSteps, type Outcome, type Running } from './step.ts'
  */
 export async function merge(running: Running): Promise<Outcome> {
   const { step } = running
-  if (!step.subject.startsWith('dlv_')) return mergeCalls(running, [{ callId: step.subject, events: [] }], null)
+  if (!step.subject.startsWith('dlv_'))
+    return mergeCalls(running, [{ callId: step.subject, events: [] }], null)
 
   const { row, request } = await readDelivery(running)
   const read = readEvents(running, row, request)
@@ -26,8 +27,15 @@ export async function merge(running: Running): Promise<Outcome> {
   }
   if ('unreadable' in read) {
     const { deps } = running
-    const issue = openIssue(deps, { kind: 'merge', connection: row.connection, delivery_id: row.id, step_id: step.id }, read.unreadable)
-    return { done: `unreadable: ${read.unreadable.message}`, queries: [settle(running, row, 'unreadable', read.unreadable.message), issue] }
+    const issue = openIssue(
+      deps,
+      { kind: 'merge', connection: row.connection, delivery_id: row.id, step_id: step.id },
+      read.unreadable,
+    )
+    return {
+      done: `unreadable: ${read.unreadable.message}`,
+      queries: [settle(running, row, 'unreadable', read.unreadable.message), issue],
+    }
   }
   return mergeCalls(running, await resolve(running, read.events), row)
 }
@@ -43,14 +51,23 @@ function readEvents({ connection }: Running, row: DeliveryRow, request: InboundR
     received = side.receive(request, { connection: connection.id, config: settings, region })
   } catch (error) {
     if (error instanceof CordboardError) return { unreadable: error }
-    return { unreadable: new CordboardError('invalid_payload', 'The connector failed on this delivery', { cause: error }) }
+    return {
+      unreadable: new CordboardError('invalid_payload', 'The connector failed on this delivery', {
+        cause: error,
+      }),
+    }
   }
   if ('ignored' in received) return received
   for (const event of received.events) {
     const checked = callEvent.safeParse(event)
     if (!checked.success) {
       const [first] = checked.error.issues
-      return { unreadable: new CordboardError('invalid_payload', `The field ${first?.path.join('.')} of an event: ${first?.message}`) }
+      return {
+        unreadable: new CordboardError(
+          'invalid_payload',
+          `The field ${first?.path.join('.')} of an event: ${first?.message}`,
+        ),
+      }
     }
   }
   return received
@@ -104,7 +121,11 @@ const overlap = (a: Overlapping, b: Overlapping) =>
 
 const idsOf = (event: CallEvent) => [event.callId, ...(event.alsoKnownAs ?? [])]
 
-async function mergeCalls(running: Running, groups: readonly Group[], delivery: DeliveryRow | null): Promise<Outcome> {
+async function mergeCalls(
+  running: Running,
+  groups: readonly Group[],
+  delivery: DeliveryRow | null,
+): Promise<Outcome> {
   const { deps } = running
   const queries: Query[] = []
   const guards: Guard[] = []
@@ -128,7 +149,8 @@ async function mergeOne(running: Running, group: Group, delivery: DeliveryRow | 
   const { db } = deps.store
   const joined = group.joined ?? []
   const callIds = group.callId === null ? [] : [group.callId, ...joined]
-  const rows = callIds.length === 0 ? [] : await db.selectFrom('calls').selectAll().where('id', 'in', callIds).execute()
+  const rows =
+    callIds.length === 0 ? [] : await db.selectFrom('calls').selectAll().where('id', 'in', callIds).execute()
   const row = rows.find((candidate) => candidate.id === group.callId) ?? null
   const heardAt = row ? row.started_at : (delivery?.received_at ?? deps.now())
   const id = group.callId ?? newId('call', heardAt, deps.random)
@@ -188,7 +210,10 @@ async function mergeOne(running: Running, group: Group, delivery: DeliveryRow | 
         .onConflict((conflict) => conflict.doNothing()),
     ),
     row
-      ? db.updateTable('calls').set({ ...values, version: row.version + 1 }).where('id', '=', id)
+      ? db
+          .updateTable('calls')
+          .set({ ...values, version: row.version + 1 })
+          .where('id', '=', id)
       : db.insertInto('calls').values({
           id,
           connection: connection.id,
@@ -201,7 +226,10 @@ async function mergeOne(running: Running, group: Group, delivery: DeliveryRow | 
         }),
     ...rows.filter((other) => other.id !== id).flatMap((other) => joinInto(running, other, id)),
   ]
-  const guards: Guard[] = (row ? rows : [{ id, version: 0 }]).map(({ id: callId, version }) => ({ call: callId, version }))
+  const guards: Guard[] = (row ? rows : [{ id, version: 0 }]).map(({ id: callId, version }) => ({
+    call: callId,
+    version,
+  }))
   return { queries, guards, next: plan.next, says: describe(fresh, plan.state, joined.length) }
 }
 
@@ -209,7 +237,9 @@ async function mergeOne(running: Running, group: Group, delivery: DeliveryRow | 
 function newKeys({ deps, connection }: Running, callId: string, group: Group): Query[] {
   const ids = new Set(group.events.flatMap(idsOf).filter((id) => !group.known?.has(id)))
   return [...ids].map((externalId) =>
-    deps.store.db.insertInto('call_keys').values({ connection: connection.id, external_id: externalId, call_id: callId }),
+    deps.store.db
+      .insertInto('call_keys')
+      .values({ connection: connection.id, external_id: externalId, call_id: callId }),
   )
 }
 
@@ -221,7 +251,13 @@ function joinInto({ deps }: Running, other: CallRow, id: string): Query[] {
     db.updateTable('call_keys').set({ call_id: id }).where('call_id', '=', other.id),
     db
       .updateTable('calls')
-      .set({ joined_into: id, state: 'done', reason: 'joined into another call', version: other.version + 1, wait_until: null })
+      .set({
+        joined_into: id,
+        state: 'done',
+        reason: 'joined into another call',
+        version: other.version + 1,
+        wait_until: null,
+      })
       .where('id', '=', other.id),
     db
       .updateTable('steps')
@@ -244,7 +280,11 @@ async function isUnderway({ deps }: Running, callIds: readonly string[]): Promis
 }
 
 async function closedConnections({ deps }: Running): Promise<ReadonlySet<string>> {
-  const open = await deps.store.db.selectFrom('breakers').select('connection').where('state', '=', 'open').execute()
+  const open = await deps.store.db
+    .selectFrom('breakers')
+    .select('connection')
+    .where('state', '=', 'open')
+    .execute()
   return new Set(open.map((row) => row.connection))
 }
 

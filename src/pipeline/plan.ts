@@ -1,4 +1,4 @@
-import { type Call } from '../call/call.ts'
+import type { Call } from '../call/call.ts'
 import type { Progress } from '../call/merge.ts'
 import type { Connection, Flow } from '../config/model.ts'
 import { CordboardError } from '../errors.ts'
@@ -21,7 +21,10 @@ export interface Plan {
 interface Known {
   call: Call
   progress: Progress
-  row: Pick<CallRow, 'id' | 'state' | 'reason' | 'generation' | 'submit_hash' | 'wait_until' | 'waited' | 'flow'> | null
+  row: Pick<
+    CallRow,
+    'id' | 'state' | 'reason' | 'generation' | 'submit_hash' | 'wait_until' | 'waited' | 'flow'
+  > | null
   /** Whether the facts differ from what was last stored. */
   changed: boolean
   /** A submission of this call is on its way: what it brings will be written with the newest facts. */
@@ -44,10 +47,12 @@ export async function planCall(deps: Deps, source: Connection, known: Known): Pr
     submitHash: row?.submit_hash ?? null,
     next: [],
   }
-  if (!progress.ended) return { ...nothing, state: row && row.state !== 'waiting' ? row.state : 'open', reason: null }
+  if (!progress.ended)
+    return { ...nothing, state: row && row.state !== 'waiting' ? row.state : 'open', reason: null }
 
   const flow = chooseFlow(deps, source, call)
-  if (!flow) return { ...nothing, state: 'skipped', reason: 'no_flow: no flow of the configuration takes this call' }
+  if (!flow)
+    return { ...nothing, state: 'skipped', reason: 'no_flow: no flow of the configuration takes this call' }
 
   const waitUntil = waitFor(deps, source, known, flow)
   if (waitUntil !== null) {
@@ -63,7 +68,12 @@ export async function planCall(deps: Deps, source: Connection, known: Known): Pr
     return { ...nothing, flow, submitHash, generation, state: 'working', reason: null, next: [step] }
   }
   if (known.underway || (!known.changed && nothing.generation > 0)) {
-    return { ...nothing, flow, state: row?.state === 'open' || row?.state === 'waiting' ? 'working' : (row?.state ?? 'working'), reason: row?.reason ?? null }
+    return {
+      ...nothing,
+      flow,
+      state: row?.state === 'open' || row?.state === 'waiting' ? 'working' : (row?.state ?? 'working'),
+      reason: row?.reason ?? null,
+    }
   }
   return {
     ...nothing,
@@ -76,7 +86,12 @@ export async function planCall(deps: Deps, source: Connection, known: Known): Pr
 }
 
 /** The first steps of writing: one per CRM of the flow. */
-export function matchSteps(deps: Pick<Deps, 'now' | 'random'>, flow: Flow, callId: string, generation: number): StepRow[] {
+export function matchSteps(
+  deps: Pick<Deps, 'now' | 'random'>,
+  flow: Flow,
+  callId: string,
+  generation: number,
+): StepRow[] {
   return flow.write.map((connection) =>
     newStep(deps, { kind: 'match', subject: callId, callId, connection, generation, flow }),
   )
@@ -106,7 +121,9 @@ function waitFor(deps: Deps, source: Connection, { progress, row }: Known, flow:
 
 /** What a submission depends on; null when there is nothing to submit. */
 function submittable(call: Call): unknown {
-  const recordings = call.recordings.filter((recording) => recording.state === 'ready').map(({ key, url, mediaId }) => ({ key, url, mediaId }))
+  const recordings = call.recordings
+    .filter((recording) => recording.state === 'ready')
+    .map(({ key, url, mediaId }) => ({ key, url, mediaId }))
   if (recordings.length === 0 && !call.transcript) return null
   return { recordings, transcript: call.transcript }
 }

@@ -32,7 +32,8 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
   let under = 0
 
   return async function receive(request) {
-    if (under >= MOST_AT_ONCE) return problem(new CordboardError('overloaded', 'Too many requests are under way'))
+    if (under >= MOST_AT_ONCE)
+      return problem(new CordboardError('overloaded', 'Too many requests are under way'))
     under += 1
     try {
       return await accept(request)
@@ -48,7 +49,10 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
     const { connection, path } = findConnection(deps, target)
     const found = sideOf(connection, path)
     if (!found) {
-      throw new CordboardError('not_a_webhook', `The connection ${connection.id} (${connection.connector.name}) receives no webhooks`)
+      throw new CordboardError(
+        'not_a_webhook',
+        `The connection ${connection.id} (${connection.connector.name}) receives no webhooks`,
+      )
     }
     const { side, role } = found
     const body = await readBody(request)
@@ -70,17 +74,34 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
     if (!verified.ok) return unauthentic(connection, inbound, verified.reason)
 
     const appended = await store(connection, role, inbound, receivedAt, side.dedupe)
-    deps.metrics.count('cordboard_deliveries_total', { connection: connection.id, outcome: appended.repeats === 0 ? 'accepted' : 'duplicate' })
+    deps.metrics.count('cordboard_deliveries_total', {
+      connection: connection.id,
+      outcome: appended.repeats === 0 ? 'accepted' : 'duplicate',
+    })
     return toResponse(side.reply ?? ACCEPTED)
   }
 
-  async function store(connection: Connection, role: DeliveryRow['role'], inbound: InboundRequest, receivedAt: number, dedupe: { header: string } | undefined) {
+  async function store(
+    connection: Connection,
+    role: DeliveryRow['role'],
+    inbound: InboundRequest,
+    receivedAt: number,
+    dedupe: { header: string } | undefined,
+  ) {
     const id = newId('dlv', receivedAt, deps.random)
     const { body } = inbound
     const large = body.byteLength > MAX_ROW_BODY
     if (large) await deps.media.put(id, body, MAX_BODY)
     const kind: StepKind = role === 'analysis' ? 'callback' : 'merge'
-    const step = newStep(deps, { kind, subject: id, callId: null, connection: connection.id, generation: 0, flow: null, lane: CORE_LANE })
+    const step = newStep(deps, {
+      kind,
+      subject: id,
+      callId: null,
+      connection: connection.id,
+      generation: 0,
+      flow: null,
+      lane: CORE_LANE,
+    })
     const appended = await deps.store.append({
       delivery: {
         id,
@@ -107,7 +128,10 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
   }
 
   function unauthentic(connection: Connection, inbound: InboundRequest, reason: string): Response {
-    const error = new CordboardError('webhook_signature', `A delivery for ${connection.id} was refused: ${reason}`)
+    const error = new CordboardError(
+      'webhook_signature',
+      `A delivery for ${connection.id} was refused: ${reason}`,
+    )
     deps.refusals.add({
       connection: connection.id,
       code: error.code,
@@ -141,8 +165,15 @@ function findConnection(deps: Deps, target: string): { connection: Connection; p
 const ROLES = ['telephony', 'analysis', 'crm'] as const
 
 /** The webhook side of a connection; one with several is told apart by the first part of the path. */
-function sideOf({ connector }: Connection, path: string): { side: WebhookSide<unknown, unknown>; role: DeliveryRow['role'] } | null {
-  const sides = { telephony: connector.telephony?.webhook, analysis: connector.analysis?.callback, crm: connector.crm?.callback }
+function sideOf(
+  { connector }: Connection,
+  path: string,
+): { side: WebhookSide<unknown, unknown>; role: DeliveryRow['role'] } | null {
+  const sides = {
+    telephony: connector.telephony?.webhook,
+    analysis: connector.analysis?.callback,
+    crm: connector.crm?.callback,
+  }
   const there = ROLES.flatMap((role) => {
     const side = sides[role]
     return side ? [{ role, side: side as WebhookSide<unknown, unknown> }] : []
@@ -175,7 +206,11 @@ async function readBody(request: Request): Promise<Uint8Array> {
   return body
 }
 
-async function dedupeKey(deps: Deps, inbound: InboundRequest, dedupe: { header: string } | undefined): Promise<string> {
+async function dedupeKey(
+  deps: Deps,
+  inbound: InboundRequest,
+  dedupe: { header: string } | undefined,
+): Promise<string> {
   const named = dedupe && inbound.headers.get(dedupe.header)
   if (named && named.length <= 200) return `h:${named}`
   const from = inbound.url.indexOf('/hooks/')
@@ -195,7 +230,10 @@ function hintOf(publicUrl: string | undefined, { headers }: InboundRequest, reas
 }
 
 function toResponse({ status, headers, body }: Reply): Response {
-  return new Response(status === 204 || body === undefined ? null : body, { status, ...(headers === undefined ? {} : { headers }) })
+  return new Response(status === 204 || body === undefined ? null : body, {
+    status,
+    ...(headers === undefined ? {} : { headers }),
+  })
 }
 
 function problem(error: CordboardError): Response {

@@ -47,7 +47,14 @@ export function createRefusals(deps: { store: Store; now: () => number }): Refus
 
   function toQuery({ refusal, count, at }: { refusal: Refusal; count: number; at: number }): Query {
     const { connection, code, ...sample } = refusal
-    const row = { connection, code, hour_at: at - (at % HOUR_MS), count, last_at: at, sample: JSON.stringify(sample) }
+    const row = {
+      connection,
+      code,
+      hour_at: at - (at % HOUR_MS),
+      count,
+      last_at: at,
+      sample: JSON.stringify(sample),
+    }
     return deps.store.db
       .insertInto('refusals')
       .values(row)
@@ -60,4 +67,3 @@ export function createRefusals(deps: { store: Store; now: () => number }): Refus
       )
   }
 }
-

@@ -32,7 +32,11 @@ export async function takeParts(
 ): Promise<Followed> {
   const { deps } = running
   const { db } = deps.store
-  const stored = await db.selectFrom('results').selectAll().where('submission_id', '=', submission.id).execute()
+  const stored = await db
+    .selectFrom('results')
+    .selectAll()
+    .where('submission_id', '=', submission.id)
+    .execute()
   const queries: Query[] = []
   const fresh: Part[] = []
   for (const [name, result] of Object.entries(parts) as [Part, Analysis][]) {
@@ -40,7 +44,9 @@ export async function takeParts(
     const known = stored.find((row) => row.part === name)
     if (known) {
       if (known.hash !== hash && known.via !== via) {
-        queries.push(note(running, `the ${name} came again by ${via} and differs; the first, by ${known.via}, counts`))
+        queries.push(
+          note(running, `the ${name} came again by ${via} and differs; the first, by ${known.via}, counts`),
+        )
       }
       continue
     }
@@ -62,15 +68,34 @@ export async function takeParts(
   const have = new Set<string>([...stored.map((row) => row.part), ...fresh])
   const finished = expects.every((part) => have.has(part))
   if (fresh.length === 0) {
-    return { says: 'nothing new', queries, guards: [], next: [], finished: finished || submission.state === 'done' }
+    return {
+      says: 'nothing new',
+      queries,
+      guards: [],
+      next: [],
+      finished: finished || submission.state === 'done',
+    }
   }
   if (!finished && submission.state !== 'done') {
     const missing = expects.filter((part) => !have.has(part))
-    return { says: `${fresh.join(' and ')} is here; ${missing.join(' and ')} is still awaited`, queries, guards: [], next: [], finished }
+    return {
+      says: `${fresh.join(' and ')} is here; ${missing.join(' and ')} is still awaited`,
+      queries,
+      guards: [],
+      next: [],
+      finished,
+    }
   }
-  const earlier = Object.fromEntries(stored.map((row) => [row.part, JSON.parse(row.analysis) as Analysis])) as Parts
+  const earlier = Object.fromEntries(
+    stored.map((row) => [row.part, JSON.parse(row.analysis) as Analysis]),
+  ) as Parts
   const rest = await finishWith(running, submission, flow, { ...parts, ...earlier }, via)
-  return { says: `${fresh.join(' and ')} by ${via}`, finished: true, ...rest, queries: [...queries, ...rest.queries] }
+  return {
+    says: `${fresh.join(' and ')} by ${via}`,
+    finished: true,
+    ...rest,
+    queries: [...queries, ...rest.queries],
+  }
 }
 
 /** Ends a submission with what there is and starts the writing. */
@@ -92,10 +117,7 @@ export async function finishWith(
   const next = matchSteps(deps, flow, call.joined_into ?? call.id, generation)
   const analysis = Object.keys(parts).length === 0 ? null : JSON.stringify(joinParts(parts))
   const queries: Query[] = [
-    db
-      .updateTable('submissions')
-      .set({ state: 'done', done_at: deps.now() })
-      .where('id', '=', submission.id),
+    db.updateTable('submissions').set({ state: 'done', done_at: deps.now() }).where('id', '=', submission.id),
     db
       .updateTable('calls')
       .set({

@@ -51,13 +51,26 @@ async function eraseTranscripts(deps: Deps): Promise<void> {
     .execute()
   for (const row of old) {
     const stripped = JSON.stringify(withoutTranscript(JSON.parse(row.analysis)))
-    const call = await db.selectFrom('calls').select(['analysis', 'call']).where('id', '=', row.call_id).executeTakeFirst()
+    const call = await db
+      .selectFrom('calls')
+      .select(['analysis', 'call'])
+      .where('id', '=', row.call_id)
+      .executeTakeFirst()
     await deps.store.atomic(
       [],
       [
-        db.updateTable('results').set({ analysis: stripped }).where('submission_id', '=', row.submission_id).where('part', '=', row.part),
+        db
+          .updateTable('results')
+          .set({ analysis: stripped })
+          .where('submission_id', '=', row.submission_id)
+          .where('part', '=', row.part),
         ...(call?.analysis
-          ? [db.updateTable('calls').set({ analysis: JSON.stringify(withoutTranscript(JSON.parse(call.analysis))) }).where('id', '=', row.call_id)]
+          ? [
+              db
+                .updateTable('calls')
+                .set({ analysis: JSON.stringify(withoutTranscript(JSON.parse(call.analysis))) })
+                .where('id', '=', row.call_id),
+            ]
           : []),
       ],
     )

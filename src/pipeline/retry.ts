@@ -33,9 +33,14 @@ export function judge(
 ): Verdict {
   if (typeof error.retry === 'object') {
     // Spread a little beyond the named moment: everyone was told the same one.
-    return { state: 'waiting', dueAt: now + error.retry.afterMs + Math.round(random() * 250), counts: error.code !== 'rate_limited' }
+    return {
+      state: 'waiting',
+      dueAt: Math.ceil(now + error.retry.afterMs + random() * 250),
+      counts: error.code !== 'rate_limited',
+    }
   }
-  if (error.code === 'rate_limited') return { state: 'waiting', dueAt: now + 1_000 + Math.round(random() * 10_000), counts: false }
+  if (error.code === 'rate_limited')
+    return { state: 'waiting', dueAt: now + 1_000 + Math.round(random() * 10_000), counts: false }
   if (PARKED.has(error.code)) return { state: 'parked' }
   if (error.retry === 'never') return { state: 'dead' }
   if (step.attempts + 1 >= LEAST_ATTEMPTS && now - step.created_at >= GIVE_UP_MS) return { state: 'dead' }

@@ -14,7 +14,14 @@ import { attemptRow, bellsOf, connectionOf, type Outcome, type Running } from '.
 import { submit } from './submit.ts'
 import { write } from './write.ts'
 
-const KINDS: Record<StepKind, (running: Running) => Promise<Outcome>> = { merge, submit, poll, callback, match, write }
+const KINDS: Record<StepKind, (running: Running) => Promise<Outcome>> = {
+  merge,
+  submit,
+  poll,
+  callback,
+  match,
+  write,
+}
 
 /** A batch that lost against another worker's change of the same call is made anew this often before it comes back later. */
 const FOLDS = 5
@@ -49,7 +56,11 @@ export async function runStep(deps: Deps, breakers: Breakers, held: Held): Promi
     }
   } catch (error) {
     // The store cannot take the result. The lease runs out and the sweep hands the step to whoever can.
-    deps.log.error('a step could not be concluded', { step: step.id, kind: step.kind, code: asCordboardError(error).code })
+    deps.log.error('a step could not be concluded', {
+      step: step.id,
+      kind: step.kind,
+      code: asCordboardError(error).code,
+    })
   }
   deps.metrics.time('cordboard_step_seconds', deps.now() - startedAt, { kind: step.kind })
 }
@@ -88,7 +99,11 @@ async function execute(deps: Deps, held: Held, guard: Guard): Promise<Outcome | 
 }
 
 /** True when committed; false when a guard or a unique key says that the world has changed meanwhile. */
-async function commitOrConflict(deps: Deps, guards: readonly Guard[], queries: readonly Query[]): Promise<boolean> {
+async function commitOrConflict(
+  deps: Deps,
+  guards: readonly Guard[],
+  queries: readonly Query[],
+): Promise<boolean> {
   try {
     return (await deps.store.atomic(guards, queries)) !== 'lost'
   } catch (error) {
@@ -118,23 +133,44 @@ function conclude(
 
   if ('done' in outcome) {
     const queries = [
-      ...end({ state: 'done', code: null, reason: outcome.done.slice(0, 500), attempts: step.attempts + 1 }, { outcome: 'ok', says: outcome.done }),
+      ...end(
+        { state: 'done', code: null, reason: outcome.done.slice(0, 500), attempts: step.attempts + 1 },
+        { outcome: 'ok', says: outcome.done },
+      ),
       ...breakers.succeeded(step.lane),
       ...(outcome.queries ?? []),
     ]
     return { queries, next: [...(outcome.next ?? [])] }
   }
   if ('again' in outcome) {
-    const waiting = { state: 'waiting' as const, due_at: outcome.again, code: outcome.code ?? null, reason: outcome.says, awaiting: outcome.awaiting ?? null }
+    const waiting = {
+      state: 'waiting' as const,
+      due_at: Math.ceil(outcome.again),
+      code: outcome.code ?? null,
+      reason: outcome.says,
+      awaiting: outcome.awaiting ?? null,
+    }
     // A wait is no attempt and no news: it stands on the step, not on the timeline.
     const [update] = end(waiting, { outcome: 'again', says: outcome.says })
-    const queries = [...(update ? [update] : []), ...breakers.succeeded(step.lane), ...(outcome.queries ?? [])]
-    return { queries, next: [{ ...step, due_at: outcome.again }] }
+    const queries = [
+      ...(update ? [update] : []),
+      ...breakers.succeeded(step.lane),
+      ...(outcome.queries ?? []),
+    ]
+    return { queries, next: [{ ...step, due_at: Math.ceil(outcome.again) }] }
   }
   if ('dead' in outcome) {
     const error = outcome.dead
     const queries = [
-      ...end({ state: 'dead', code: error.code, reason: inWords(error).slice(0, 500), attempts: step.attempts + 1 }, { outcome: 'dead', code: error.code, says: inWords(error) }),
+      ...end(
+        {
+          state: 'dead',
+          code: error.code,
+          reason: inWords(error).slice(0, 500),
+          attempts: step.attempts + 1,
+        },
+        { outcome: 'dead', code: error.code, says: inWords(error) },
+      ),
       openIssue(deps, issueOf(step), error),
       ...breakers.failed(step.lane, error),
       ...(outcome.queries ?? []),
@@ -146,17 +182,35 @@ function conclude(
   if (error.code === 'lease_lost') return { queries: [], next: [] }
   const verdict = judge(error, step, now, deps.random)
   const fields = { code: error.code, reason: inWords(error).slice(0, 500) }
-  deps.log.info('step failed', { step: step.id, kind: step.kind, connection: step.connection, code: error.code, then: verdict.state })
-  if (error.code === 'internal') deps.log.error('internal error', { step: step.id, kind: step.kind, says: error.message, at: stackOf(error) })
+  deps.log.info('step failed', {
+    step: step.id,
+    kind: step.kind,
+    connection: step.connection,
+    code: error.code,
+    outcome: verdict.state,
+  })
+  if (error.code === 'internal')
+    deps.log.error('internal error', {
+      step: step.id,
+      kind: step.kind,
+      says: error.message,
+      at: stackOf(error),
+    })
   const trip = breakers.failed(step.lane, error)
   if (verdict.state === 'waiting') {
     const attempts = step.attempts + (verdict.counts ? 1 : 0)
-    const queries = end({ ...fields, state: 'waiting', due_at: verdict.dueAt, attempts }, { outcome: 'again', code: error.code, says: inWords(error) })
+    const queries = end(
+      { ...fields, state: 'waiting', due_at: verdict.dueAt, attempts },
+      { outcome: 'again', code: error.code, says: inWords(error) },
+    )
     return { queries: [...queries, ...trip], next: [{ ...step, due_at: verdict.dueAt }] }
   }
   const stuck = verdict.state
   const queries = [
-    ...end({ ...fields, state: stuck, attempts: step.attempts + (stuck === 'dead' ? 1 : 0) }, { outcome: stuck, code: error.code, says: inWords(error) }),
+    ...end(
+      { ...fields, state: stuck, attempts: step.attempts + (stuck === 'dead' ? 1 : 0) },
+      { outcome: stuck, code: error.code, says: inWords(error) },
+    ),
     openIssue(deps, issueOf(step), error),
     ...trip,
     ...attention(deps, step, error),
@@ -177,7 +231,11 @@ function attention(deps: Deps, step: StepRow, error: CordboardError): Query[] {
   return [
     deps.store.db
       .updateTable('calls')
-      .set({ state: 'attention', reason: `${error.code}: ${ERRORS[error.code].title}`, updated_at: deps.now() })
+      .set({
+        state: 'attention',
+        reason: `${error.code}: ${ERRORS[error.code].title}`,
+        updated_at: deps.now(),
+      })
       .where('id', '=', step.call_id),
   ]
 }
@@ -185,5 +243,9 @@ function attention(deps: Deps, step: StepRow, error: CordboardError): Query[] {
 /** Where an unexpected error came from, without its message (which could hold data). */
 function stackOf(error: CordboardError): string {
   const cause = error.cause instanceof Error ? error.cause : error
-  return (cause.stack ?? '').split('\n').slice(1, 4).map((line) => line.trim()).join(' | ')
+  return (cause.stack ?? '')
+    .split('\n')
+    .slice(1, 4)
+    .map((line) => line.trim())
+    .join(' | ')
 }

@@ -58,7 +58,7 @@ export function newStep(deps: Pick<Deps, 'now' | 'random'>, step: NewStep): Step
     flow: step.flow?.name ?? null,
     flow_version: step.flow?.version ?? null,
     state: 'waiting',
-    due_at: step.dueAt ?? now,
+    due_at: Math.ceil(step.dueAt ?? now),
     attempts: 0,
     crashes: 0,
     lease: null,
@@ -78,7 +78,9 @@ export function insertSteps(deps: Pick<Deps, 'store'>, steps: readonly StepRow[]
     deps.store.db
       .insertInto('steps')
       .values(step)
-      .onConflict((conflict) => conflict.columns(['kind', 'subject', 'connection', 'generation']).doNothing()),
+      .onConflict((conflict) =>
+        conflict.columns(['kind', 'subject', 'connection', 'generation']).doNothing(),
+      ),
   )
 }
 

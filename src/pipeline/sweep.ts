@@ -25,7 +25,12 @@ export function createSweep(deps: Deps, breakers: Breakers): () => Promise<void>
   return async function sweep() {
     await deps.refusals.flush()
     const rows = await breakers.refresh()
-    const bells = [...(await takeBack(deps)), ...(await endWaits(deps)), ...(await unpark(deps)), ...(await failOver(deps, rows))]
+    const bells = [
+      ...(await takeBack(deps)),
+      ...(await endWaits(deps)),
+      ...(await unpark(deps)),
+      ...(await failOver(deps, rows)),
+    ]
     await Promise.all(rows.map((row) => checkAgain(deps, breakers, row)))
     if (deps.now() - retentionAt >= RETENTION_EVERY_MS) {
       retentionAt = deps.now()
@@ -52,19 +57,48 @@ async function takeBack(deps: Deps): Promise<Bell[]> {
   const result = await deps.store.atomic([], [expireQuery(deps.store, ROOM)])
   const rows = (result === 'lost' ? [] : (result[0] ?? [])) as unknown as StepRow[]
   const poisoned = rows.filter((step) => step.crashes >= POISONED)
-  for (const step of rows) deps.log.warn('a step came back: its worker is gone', { step: step.id, kind: step.kind, crashes: step.crashes })
-  if (poisoned.length > 0) await deps.store.atomic([], poisoned.flatMap((step) => isolate(deps, step)))
+  for (const step of rows)
+    deps.log.warn('a step came back: its worker is gone', {
+      step: step.id,
+      kind: step.kind,
+      crashes: step.crashes,
+    })
+  if (poisoned.length > 0)
+    await deps.store.atomic(
+      [],
+      poisoned.flatMap((step) => isolate(deps, step)),
+    )
   return bellsOf(rows.filter((step) => step.crashes < POISONED))
 }
 
 function isolate(deps: Deps, step: StepRow): Query[] {
-  const error = new CordboardError('poisoned', `The step ${step.kind} took its worker down ${step.crashes} times`)
+  const error = new CordboardError(
+    'poisoned',
+    `The step ${step.kind} took its worker down ${step.crashes} times`,
+  )
   const { db } = deps.store
   return [
-    db.updateTable('steps').set({ state: 'dead', code: error.code, reason: error.message }).where('id', '=', step.id).where('state', '=', 'waiting'),
-    db.insertInto('attempts').values(attemptRow(deps, step, { outcome: 'dead', code: error.code, says: error.message })),
-    openIssue(deps, { kind: step.kind, connection: step.connection, call_id: step.call_id, step_id: step.id }, error),
-    ...(step.call_id === null ? [] : [db.updateTable('calls').set({ state: 'attention', reason: 'poisoned' }).where('id', '=', step.call_id)]),
+    db
+      .updateTable('steps')
+      .set({ state: 'dead', code: error.code, reason: error.message })
+      .where('id', '=', step.id)
+      .where('state', '=', 'waiting'),
+    db
+      .insertInto('attempts')
+      .values(attemptRow(deps, step, { outcome: 'dead', code: error.code, says: error.message })),
+    openIssue(
+      deps,
+      { kind: step.kind, connection: step.connection, call_id: step.call_id, step_id: step.id },
+      error,
+    ),
+    ...(step.call_id === null
+      ? []
+      : [
+          db
+            .updateTable('calls')
+            .set({ state: 'attention', reason: 'poisoned' })
+            .where('id', '=', step.call_id),
+        ]),
   ]
 }
 
@@ -80,7 +114,15 @@ async function endWaits(deps: Deps): Promise<Bell[]> {
     .execute()
   if (calls.length === 0) return []
   const steps = calls.map((call) =>
-    newStep(deps, { kind: 'merge', subject: call.id, callId: call.id, connection: call.connection, generation: call.version, flow: null, lane: CORE_LANE }),
+    newStep(deps, {
+      kind: 'merge',
+      subject: call.id,
+      callId: call.id,
+      connection: call.connection,
+      generation: call.version,
+      flow: null,
+      lane: CORE_LANE,
+    }),
   )
   await deps.store.atomic([], insertSteps(deps, steps))
   return bellsOf(steps)
@@ -109,7 +151,11 @@ async function unpark(deps: Deps): Promise<Bell[]> {
       db
         .updateTable('steps')
         .set({ state: 'waiting', due_at: now, code: null, reason: null, updated_at: now })
-        .where('id', 'in', back.slice(0, 90).map((step) => step.id))
+        .where(
+          'id',
+          'in',
+          back.slice(0, 90).map((step) => step.id),
+        )
         .where('state', '=', 'parked'),
     ],
   )
@@ -134,14 +180,34 @@ async function failOver(deps: Deps, rows: readonly BreakerRow[]): Promise<Bell[]
   const queries: Query[] = []
   for (const step of waiting) {
     const flow = deps.config.flows.find((candidate) => candidate.name === step.flow)
-    const asked = await db.selectFrom('steps').select('connection').where('kind', '=', 'submit').where('subject', '=', step.subject).where('generation', '=', step.generation).execute()
-    const other = flow?.analyze.find((id) => !closed.has(id) && deps.config.connections.has(id) && !asked.some((row) => row.connection === id))
+    const asked = await db
+      .selectFrom('steps')
+      .select('connection')
+      .where('kind', '=', 'submit')
+      .where('subject', '=', step.subject)
+      .where('generation', '=', step.generation)
+      .execute()
+    const other = flow?.analyze.find(
+      (id) =>
+        !closed.has(id) && deps.config.connections.has(id) && !asked.some((row) => row.connection === id),
+    )
     if (!flow || !other) continue
     const says = `${step.connection} cannot take calls now; ${other} is asked`
-    const next = newStep(deps, { kind: 'submit', subject: step.subject, callId: step.call_id, connection: other, generation: step.generation, flow })
+    const next = newStep(deps, {
+      kind: 'submit',
+      subject: step.subject,
+      callId: step.call_id,
+      connection: other,
+      generation: step.generation,
+      flow,
+    })
     moved.push(next)
     queries.push(
-      db.updateTable('steps').set({ state: 'done', reason: says, updated_at: deps.now() }).where('id', '=', step.id).where('state', 'in', ['waiting', 'parked']),
+      db
+        .updateTable('steps')
+        .set({ state: 'done', reason: says, updated_at: deps.now() })
+        .where('id', '=', step.id)
+        .where('state', 'in', ['waiting', 'parked']),
       db.insertInto('attempts').values(attemptRow(deps, step, { outcome: 'note', says })),
       ...insertSteps(deps, [next]),
     )
@@ -172,7 +238,9 @@ async function checkAgain(deps: Deps, breakers: Breakers, row: BreakerRow): Prom
   } catch (thrown) {
     const error = asCordboardError(thrown)
     // Not reachable is no news about the credentials: ask again later, for the same reason as before.
-    const same = new CordboardError(row.code === 'quota' ? 'quota' : 'auth', row.says ?? error.message, { cause: error })
+    const same = new CordboardError(row.code === 'quota' ? 'quota' : 'auth', row.says ?? error.message, {
+      cause: error,
+    })
     await deps.store.atomic([], breakers.failed(connection.id, same))
   }
 }

@@ -103,7 +103,9 @@ export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
     renew,
     sweep: sweepOnce,
     start() {
-      deps.queue.work(take, (lane) => (lane === CORE_LANE ? CORE_CONCURRENCY : (deps.config.connections.get(lane)?.concurrency ?? 1)))
+      deps.queue.work(take, (lane) =>
+        lane === CORE_LANE ? CORE_CONCURRENCY : (deps.config.connections.get(lane)?.concurrency ?? 1),
+      )
       stops.push(every(leaseMs / 3, quietly('renewing leases', renew)))
       stops.push(every(sweepMs, quietly('the sweep', sweepOnce)))
       quietly('the sweep', sweepOnce)()

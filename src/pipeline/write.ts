@@ -18,19 +18,30 @@ export async function write(running: Running): Promise<Outcome> {
   const { db } = deps.store
   const role = connection.connector.crm
   if (!role) throw new CordboardError('config', `The connection ${connection.id} has no crm role`)
-  const row = await db.selectFrom('calls').selectAll().where('id', '=', step.subject).executeTakeFirstOrThrow()
+  const row = await db
+    .selectFrom('calls')
+    .selectAll()
+    .where('id', '=', step.subject)
+    .executeTakeFirstOrThrow()
   const writeback = await db
     .selectFrom('writebacks')
     .selectAll()
     .where('call_id', '=', step.subject)
     .where('connection', '=', connection.id)
     .executeTakeFirstOrThrow()
-  const stored = await db.selectFrom('writeback_parts').selectAll().where('writeback_id', '=', writeback.id).execute()
+  const stored = await db
+    .selectFrom('writeback_parts')
+    .selectAll()
+    .where('writeback_id', '=', writeback.id)
+    .execute()
   const parts = new Map(stored.map((part) => [part.part, part]))
   const call = callOf(row)
   const analysis = row.analysis === null ? null : (JSON.parse(row.analysis) as Analysis)
 
-  let target = writeback.target_id === null || writeback.target_type === null ? null : { type: writeback.target_type, id: writeback.target_id }
+  let target =
+    writeback.target_id === null || writeback.target_type === null
+      ? null
+      : { type: writeback.target_type, id: writeback.target_id }
   if (!target && flowOf(deps, step.flow).unknownCaller === 'create' && call.customer?.phone) {
     const made = await person(running, writeback, parts, call, call.customer.phone)
     if (made && 'again' in made) return made
@@ -38,7 +49,11 @@ export async function write(running: Running): Promise<Outcome> {
   }
 
   const record: CrmRecord = { call, analysis, target }
-  const planned = role.plan(record, { connection: connection.id, config: connection.settings, region: connection.region })
+  const planned = role.plan(record, {
+    connection: connection.id,
+    config: connection.settings,
+    region: connection.region,
+  })
   const written: Record<string, string> = {}
   const says: string[] = []
   for (const part of planned) {
@@ -47,7 +62,10 @@ export async function write(running: Running): Promise<Outcome> {
     written[part.key] = result.id
     if (result.says) says.push(`${part.key} ${result.says}`)
   }
-  const done = db.updateTable('writebacks').set({ state: 'written', written_at: deps.now() }).where('id', '=', writeback.id)
+  const done = db
+    .updateTable('writebacks')
+    .set({ state: 'written', written_at: deps.now() })
+    .where('id', '=', writeback.id)
   return { done: says.join(', ') || 'nothing has changed', queries: [done, closeCall(deps, step)] }
 }
 
@@ -112,18 +130,33 @@ async function writePart(
     ])
   }
   const saved = async (id: string) => {
-    const lengths = Object.fromEntries(Object.entries(planned.fields).map(([name, value]) => [name, value.length]))
-    await save({ external_id: id, intent_at: null, hash, fields: JSON.stringify(lengths), written_at: deps.now() })
+    const lengths = Object.fromEntries(
+      Object.entries(planned.fields).map(([name, value]) => [name, value.length]),
+    )
+    await save({
+      external_id: id,
+      intent_at: null,
+      hash,
+      fields: JSON.stringify(lengths),
+      written_at: deps.now(),
+    })
     return id
   }
 
   if (part.externalId === null && known?.intent_at != null) {
-    if (!role.find) throw new CordboardError('ambiguous', `It is not known whether the ${planned.kind} was created, and ${connection.connector.name} cannot be asked`)
+    if (!role.find)
+      throw new CordboardError(
+        'ambiguous',
+        `It is not known whether the ${planned.kind} was created, and ${connection.connector.name} cannot be asked`,
+      )
     const found = await role.find(part, record, written, context)
     if (found !== null) return { id: await saved(found), says: 'found: an earlier attempt got through' }
     const visibleAt = known.intent_at + role.indexLagMs
     if (deps.now() < visibleAt) {
-      return { again: visibleAt, says: `waits until the ${planned.kind} of an attempt with an unknown end would show` }
+      return {
+        again: visibleAt,
+        says: `waits until the ${planned.kind} of an attempt with an unknown end would show`,
+      }
     }
   }
   if (part.externalId === null) await save({ intent_at: deps.now() })
@@ -132,7 +165,8 @@ async function writePart(
     return { id: await saved(id), says: part.externalId === null ? 'created' : 'updated' }
   } catch (thrown) {
     const error = asCordboardError(thrown)
-    if (part.externalId === null && NOTHING_HAPPENED.has(error.code) && !running.signal.aborted) await save({ intent_at: null })
+    if (part.externalId === null && NOTHING_HAPPENED.has(error.code) && !running.signal.aborted)
+      await save({ intent_at: null })
     throw error
   }
 }
@@ -151,12 +185,23 @@ async function person(
   const { deps, connection } = running
   const { db } = deps.store
   const role = connection.connector.crm
-  const planned = role?.newContact?.(call, { connection: connection.id, config: connection.settings, region: connection.region })
+  const planned = role?.newContact?.(call, {
+    connection: connection.id,
+    config: connection.settings,
+    region: connection.region,
+  })
   if (!planned) return null
   await running.commit([
     db
       .insertInto('people')
-      .values({ connection: connection.id, phone, writeback_id: writeback.id, external_type: null, external_id: null, created_at: deps.now() })
+      .values({
+        connection: connection.id,
+        phone,
+        writeback_id: writeback.id,
+        external_type: null,
+        external_id: null,
+        created_at: deps.now(),
+      })
       .onConflict((conflict) => conflict.doNothing()),
   ])
   const reserved = await db
@@ -171,13 +216,24 @@ async function person(
     return { again: deps.now() + 2_000, says: 'another call of the same person is creating the contact' }
   }
   if (id === null || type === null) {
-    const result = await writePart(running, writeback, parts, planned, { call, analysis: null, target: null }, {})
+    const result = await writePart(
+      running,
+      writeback,
+      parts,
+      planned,
+      { call, analysis: null, target: null },
+      {},
+    )
     if ('again' in result) return result
     type = planned.kind
     id = result.id
   }
   await running.commit([
-    db.updateTable('people').set({ external_type: type, external_id: id }).where('connection', '=', connection.id).where('phone', '=', phone),
+    db
+      .updateTable('people')
+      .set({ external_type: type, external_id: id })
+      .where('connection', '=', connection.id)
+      .where('phone', '=', phone),
     db
       .updateTable('writebacks')
       .set({ target_type: type, target_id: id, target_reason: 'created for this caller' })

@@ -51,6 +51,9 @@ const MAX_WAITING_BYTES = 64 * 1024 * 1024
 /** Vendors hang up after 3 s: whoever waits for another process's lock is told before that. */
 const BUSY_MS = 2_000
 
+/** As many as the API takes: in one step, a commit meanwhile does not make the copy start over. */
+const ALL_PAGES = 2 ** 31 - 1
+
 interface Waiting<Item, Result> {
   item: Item
   resolve(result: Result): void
@@ -184,7 +187,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
       // A connection of its own: the copy runs on another thread and would make readers of a shared one wait.
       const source = new DatabaseSync(file, { readOnly: true })
       try {
-        await backup(source, toFile, { rate: Number.MAX_SAFE_INTEGER })
+        await backup(source, toFile, { rate: ALL_PAGES })
       } finally {
         source.close()
       }

@@ -13,7 +13,8 @@ export function fetchFrom(app: Hono): HttpFetch {
     for (let hops = 0; ; hops++) {
       const response = await exchange(app, target, { ...request, headers })
       const location = response.headers.get('location')
-      if (response.status < 300 || response.status > 399 || !location || hops >= request.redirects) return response
+      if (response.status < 300 || response.status > 399 || !location || hops >= request.redirects)
+        return response
       const next = new URL(location, target)
       if (next.origin !== target.origin) headers = withoutCredentials(headers)
       target = next

@@ -13,6 +13,11 @@ export const testSigner: Signer = {
       return verify('sha256', data, options, signature)
     }
     const x = Buffer.from(publicKey as Uint8Array).toString('base64url')
-    return verify(null, data, createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' }), signature)
+    return verify(
+      null,
+      data,
+      createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' }),
+      signature,
+    )
   },
 }

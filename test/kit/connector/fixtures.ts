@@ -134,7 +134,3 @@ export const verificationOf = (subject: Subject, fixture: Fixture): Verification
 
 export const receive = (subject: Subject, fixture: Fixture, raw: RawRequest) =>
   sideFor(subject, fixture).receive(inboundRequest(raw), contextOf(subject, fixture))
-
-/** Fixtures that must prove who sent them. */
-export const isAuthentic = (fixture: Fixture): boolean =>
-  !('refused' in fixture.expect) && !('handshake' in fixture.expect)

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { CallEvent } from '../../../src/call/facts.ts'
 import { foldEvents } from '../../../src/call/merge.ts'
-import { rawOf, type Subject, sideFor, contextOf } from './fixtures.ts'
 import { inboundRequest } from '../../../src/connector/request.ts'
+import { contextOf, rawOf, type Subject, sideFor } from './fixtures.ts'
 
 const MOST_PERMUTED = 5
 
@@ -41,7 +41,10 @@ function callsOf(subject: Subject): CallEvent[][] {
 
 function callEventsOf(subject: Subject, fixture: Subject['fixtures'][number]): CallEvent[] {
   if (fixture.role === 'analysis' || !('events' in fixture.expect)) return []
-  const received = sideFor(subject, fixture).receive(inboundRequest(rawOf(fixture)), contextOf(subject, fixture))
+  const received = sideFor(subject, fixture).receive(
+    inboundRequest(rawOf(fixture)),
+    contextOf(subject, fixture),
+  )
   return 'events' in received ? (received.events as CallEvent[]) : []
 }
 

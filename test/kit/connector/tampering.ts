@@ -1,5 +1,5 @@
-import { asObject, parseJson } from '../../../src/connector/json.ts'
 import { utf8 } from '../../../src/connector/encoding.ts'
+import { asObject, parseJson } from '../../../src/connector/json.ts'
 import { inboundRequest, type RawRequest } from '../../../src/connector/request.ts'
 import type { Verification } from '../../../src/connector/verification.ts'
 import type { Settings } from './fixtures.ts'
@@ -79,8 +79,8 @@ export function different(secret: string): string {
   const at = Math.floor(secret.length / 2) + secret.slice(Math.floor(secret.length / 2)).search(/[a-z\d]/i)
   const char = secret.charAt(at)
   const next = (all: string) => all.charAt((all.indexOf(char) + 1) % all.length)
-  const alphabet = ['0123456789', 'abcdef', 'ABCDEF', 'ghijklmnopqrstuvwxyz', 'GHIJKLMNOPQRSTUVWXYZ'].find((all) =>
-    all.includes(char),
+  const alphabet = ['0123456789', 'abcdef', 'ABCDEF', 'ghijklmnopqrstuvwxyz', 'GHIJKLMNOPQRSTUVWXYZ'].find(
+    (all) => all.includes(char),
   )
   return alphabet && char ? secret.slice(0, at) + next(alphabet) + secret.slice(at + 1) : `${secret}x`
 }

@@ -1,0 +1,26 @@
+import type { Command } from './command.ts'
+
+/** Every command: one line for the help, and its code, loaded when it is asked for. */
+export interface Entry {
+  about: string
+  load(): Promise<{ command: Command }>
+}
+
+export const commands: Readonly<Record<string, Entry>> = {
+  demo: {
+    about: 'A whole installation in memory, with calls crossing it',
+    load: () => import('./commands/demo.ts'),
+  },
+  sandbox: { about: 'Stand-ins of all vendors on this machine', load: () => import('./commands/sandbox.ts') },
+  init: { about: 'Writes cordboard.config.ts and .env.example', load: () => import('./commands/init.ts') },
+  serve: { about: 'Takes webhooks and does the work', load: () => import('./commands/serve.ts') },
+  doctor: { about: 'Checks everything, says what to do', load: () => import('./commands/doctor.ts') },
+  calls: { about: 'Lists calls; finds one by anything', load: () => import('./commands/calls.ts') },
+  show: { about: 'One call: its timeline, where it was written', load: () => import('./commands/show.ts') },
+  issues: { about: 'What a person must look at', load: () => import('./commands/issues.ts') },
+  send: { about: 'Signs a fixture and posts it', load: () => import('./commands/send.ts') },
+  replay: { about: 'Puts stored deliveries through today’s code', load: () => import('./commands/replay.ts') },
+  rerun: { about: 'Does a call’s work again', load: () => import('./commands/rerun.ts') },
+  config: { about: 'Checks, prints, describes the configuration', load: () => import('./commands/config.ts') },
+  connector: { about: 'Makes a new connector, tests it', load: () => import('./commands/connector.ts') },
+}

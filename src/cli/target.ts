@@ -1,0 +1,120 @@
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { CordboardError, ERRORS, type ErrorCode } from '../errors.ts'
+import { runningServer } from '../node/lock.ts'
+import { createLog } from '../node/log.ts'
+import { openDeps, secretsIn, STORE_FILE } from '../node/open.ts'
+import { readAdminToken } from '../node/tokens.ts'
+import { dataDirOf, emptyConfig, readConfigured } from './configured.ts'
+import type { Io } from './io.ts'
+
+/** The JSON API: of a running server, or of the data folder without one. The same requests, the same answers. */
+export interface Target {
+  get<Answer>(path: string, query?: Record<string, string | undefined>): Promise<Answer>
+  post<Answer>(path: string, body: object): Promise<Answer>
+  /** Where it is, for people. */
+  says: string
+  /** False when nothing works on what is asked for until a server starts. */
+  works: boolean
+  close(): Promise<void>
+}
+
+export interface TargetFlags {
+  url?: string
+  token?: string
+  data?: string
+  config?: string
+}
+
+/** Throws when there is neither a server nor a store; a number is the exit code of a wrong configuration. */
+export async function openTarget(flags: TargetFlags, io: Io): Promise<Target | number> {
+  const url = flags.url ?? (flags.data === undefined ? io.env.CORDBOARD_URL : undefined)
+  const token = flags.token ?? io.env.CORDBOARD_TOKEN
+  const dataDir = resolve(io.cwd, dataDirOf(flags.data, io))
+  if (url !== undefined) {
+    const base = URL.parse(url)
+    if (!base) throw new CordboardError('bad_request', `${url} is no URL`, { fix: 'Write it as http://127.0.0.1:8080' })
+    const kept = readAdminToken(dataDir)
+    // The token of our data folder is for the server on our data folder, and for no other.
+    const isOurs = kept !== null && runningServer(dataDir)?.url === base.origin
+    return remote(base, token ?? (isOurs ? kept : undefined))
+  }
+  if (!existsSync(join(dataDir, STORE_FILE))) {
+    throw new CordboardError('unknown_object', `There is no store in ${dataDirOf(flags.data, io)}`, {
+      fix: 'Name the data folder with --data DIR or a running server with --url URL; start one: cordboard serve',
+    })
+  }
+  const configured = await readConfigured(flags.config, io)
+  if (typeof configured === 'number') return configured
+  return local(dataDir, configured?.config ?? emptyConfig)
+}
+
+function remote(base: URL, token: string | undefined): Target {
+  const send = (request: Request) =>
+    fetch(request).catch((cause: unknown) => {
+      throw new CordboardError('internal', `Nothing answers at ${base.origin}`, {
+        fix: 'Start it: cordboard serve, or correct --url',
+        cause,
+      })
+    })
+  const target = requests(base.href.replace(/\/+$/, ''), token, send)
+  return { ...target, says: base.origin, works: true, close: async () => undefined }
+}
+
+async function local(dataDir: string, config: typeof emptyConfig): Promise<Target> {
+  const { createApp } = await import('../app.ts')
+  const log = createLog({ level: 'warn', secrets: secretsIn(config) })
+  const deps = await openDeps({ config, dataDir, log })
+  const token = randomBytes(24).toString('hex')
+  const app = createApp({ ...deps, tokens: [{ role: 'admin', token, label: 'cli' }] })
+  const target = requests('http://cordboard', token, async (request) => app.fetch(request))
+  const works = runningServer(dataDir) !== null
+  return { ...target, says: dataDir, works, close: () => deps.close() }
+}
+
+function requests(base: string, token: string | undefined, send: (request: Request) => Promise<Response>) {
+  const headers = { accept: 'application/json', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) }
+  return {
+    async get<Answer>(path: string, query: Record<string, string | undefined> = {}): Promise<Answer> {
+      const given = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]))
+      const search = new URLSearchParams(given).toString()
+      return answer(await send(new Request(`${base}${path}${search && `?${search}`}`, { headers })))
+    },
+    async post<Answer>(path: string, body: object): Promise<Answer> {
+      const init = { method: 'POST', body: JSON.stringify(body) }
+      return answer(
+        await send(
+          new Request(`${base}${path}`, { ...init, headers: { ...headers, 'content-type': 'application/json' } }),
+        ),
+      )
+    },
+  }
+}
+
+/** The answer as the API documents it; its problems become errors of the same code. */
+async function answer<Answer>(response: Response): Promise<Answer> {
+  const text = await response.text()
+  const content = parsed(text)
+  if (response.ok && content !== undefined) return content as Answer
+  const problem = typeof content === 'object' && content !== null ? (content as Record<string, unknown>) : {}
+  const code = String(problem.code)
+  if (!Object.hasOwn(ERRORS, code)) {
+    throw new CordboardError('internal', `The server answered ${response.status}`, {
+      why: 'The answer is not one of Cordboard’s',
+      fix: 'Check that --url names a Cordboard server',
+    })
+  }
+  throw new CordboardError(code as ErrorCode, String(problem.detail), {
+    ...(typeof problem.why === 'string' ? { why: problem.why } : {}),
+    ...(typeof problem.fix === 'string' ? { fix: problem.fix } : {}),
+  })
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
