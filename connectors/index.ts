@@ -12,7 +12,7 @@ export interface ConnectorInfo {
   can: readonly string[]
 }
 
-export const connectorIds = ['generic', 'hubspot', 'transcripto', 'twilio', 'xosum'] as const
+export const connectorIds = ['generic', 'hubspot', 'transcripto', 'twilio', 'xosum', 'zadarma'] as const
 
 export type ConnectorId = (typeof connectorIds)[number]
 
@@ -71,6 +71,12 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
       'analysis.callback',
     ],
   },
+  zadarma: {
+    name: 'Zadarma',
+    docs: 'https://zadarma.com/en/support/api/',
+    roles: ['telephony'],
+    can: ['telephony.webhook', 'telephony.recording', 'telephony.recordingUrl', 'telephony.calls'],
+  },
 }
 
 const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connector }>>> = {
@@ -79,6 +85,7 @@ const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connec
   transcripto: () => import('./transcripto/connector.ts'),
   twilio: () => import('./twilio/connector.ts'),
   xosum: () => import('./xosum/connector.ts'),
+  zadarma: () => import('./zadarma/connector.ts'),
 }
 
 const sandboxes: Readonly<Record<ConnectorId, () => Promise<{ createSandbox: CreateSandbox }>>> = {
@@ -87,6 +94,7 @@ const sandboxes: Readonly<Record<ConnectorId, () => Promise<{ createSandbox: Cre
   transcripto: () => import('./transcripto/sandbox.ts'),
   twilio: () => import('./twilio/sandbox.ts'),
   xosum: () => import('./xosum/sandbox.ts'),
+  zadarma: () => import('./zadarma/sandbox.ts'),
 }
 
 export async function loadConnector(id: string): Promise<Connector> {

@@ -10,7 +10,8 @@ import { sql } from 'kysely'
 import { afterEach, describe, expect, it } from 'vitest'
 import { openSqliteStore, type SqliteOptions, type SqliteStore } from '../src/store/sqlite.ts'
 import { DELIVERY_COLUMNS, STEP_COLUMNS } from '../src/store/sqlite-protocol.ts'
-import { count, entry, NOW, storeKit } from './kit/store.ts'
+import { entry, NOW } from './kit/rows.ts'
+import { count, storeKit } from './kit/store.ts'
 
 const CHILD = fileURLToPath(new URL('./kit/store-child.ts', import.meta.url))
 

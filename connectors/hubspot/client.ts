@@ -32,10 +32,10 @@ import {
 
 /**
  * HubSpot's API for one step's context. Records (create, read, update, batch, search) go through @hubspot/api-client,
- * which knows their bodies; it is taken by a deep import (18 KiB instead of 906) of the part that serves every object
- * type, and sends through `ctx.fetch`: its own fetch, retries and limiter never run. Version 14.0.1 writes `/crm/v3/…`,
- * unsupported after September 2027, so its paths are turned into dated ones. Owners, default associations, properties
- * and the account are one plain request each and have no dated form in the client: they use `ctx.fetch` directly.
+ * which knows their bodies; it is taken by a deep import (about 18 KiB instead of 906) of the part that serves every
+ * object type, and sends through `ctx.fetch`: its own fetch, retries and limiter never run. Version 14.0.1 writes
+ * `/crm/v3/…`, unsupported after September 2027, so its paths are turned into dated ones. Owners, default associations,
+ * properties and the account are one plain request each and have no dated form in it: they use `ctx.fetch` directly.
  * https://developers.hubspot.com/changelog/legacy-apis-and-legacy-apps-whats-going-unsupported-and-when (2026-11-20)
  */
 export function hubspot(ctx: ConnectorContext<Config>) {
@@ -189,7 +189,7 @@ export function hubspot(ctx: ConnectorContext<Config>) {
   }
 }
 
-export interface Target {
+interface Target {
   type: string
   id: string
 }
@@ -234,7 +234,7 @@ async function exchange(ctx: ConnectorContext<Config>, url: string, init: FetchI
   // Without the query: it may hold an address.
   const what = `HubSpot: ${init.method} ${new URL(url).pathname}`
   if (!response.ok) throw await refusal(response, what, ctx.now)
-  const text = await response.text()
+  const text = (await response.text()) || 'null'
   if (!isJson(text)) throw new CordboardError('vendor_down', `${what}: the answer is no JSON`)
   return { status: response.status, text }
 }
@@ -252,7 +252,7 @@ async function refusal(response: Response, what: string, now: () => number): Pro
   const { status, headers } = response
   const text = await readBounded(response, 16_384)
   const said = errorBody.safeParse(isJson(text) ? JSON.parse(text) : null).data ?? {}
-  const failed = failOn(new Response(text, { status, headers }), {
+  const failed = failOn(new Response(text || null, { status, headers }), {
     what,
     now,
     codeOf: () => codeOf(status, said),
@@ -326,9 +326,18 @@ const search = (filters: Filter[], properties: string[], limit = MAX_FOUND): Sea
  */
 export function contactSearch(e164: string, spelling: 'indexed' | 'plain'): Search {
   const national = nationalForm(e164) ?? e164.slice(1)
+  // With a wildcard, for whoever wrote the trunk 0 and was not understood.
   const indexed: Filter[] = [
-    { propertyName: 'hs_searchable_calculated_phone_number', operator: 'EQ', value: national },
-    { propertyName: 'hs_searchable_calculated_mobile_number', operator: 'EQ', value: national },
+    {
+      propertyName: 'hs_searchable_calculated_phone_number',
+      operator: 'CONTAINS_TOKEN',
+      value: `*${national}`,
+    },
+    {
+      propertyName: 'hs_searchable_calculated_mobile_number',
+      operator: 'CONTAINS_TOKEN',
+      value: `*${national}`,
+    },
   ]
   const mobile: Filter[] = [{ propertyName: 'mobilephone', operator: 'EQ', value: e164 }]
   return search(

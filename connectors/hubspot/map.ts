@@ -1,4 +1,4 @@
-import type { Analysis, Turn } from '../../src/call/analysis.ts'
+import type { Analysis } from '../../src/call/analysis.ts'
 import type { Call, Recording, Result } from '../../src/call/call.ts'
 import { idTime } from '../../src/call/ids.ts'
 import { normalisePhone } from '../../src/call/phone.ts'
@@ -57,6 +57,7 @@ const ENDINGS: Record<Result, { status: string; disposition?: string; words: str
   voicemail: { status: 'NO_ANSWER', words: 'went to voicemail' },
 }
 const WAYS = { inbound: 'Inbound call', outbound: 'Outbound call', internal: 'Internal call' }
+const SPEAKERS = { agent: 'Agent', customer: 'Customer', other: 'Other' }
 const LEFT_VOICEMAIL = 'b2cf5968-551e-4856-9783-52b3da59a7d0'
 
 export function plan({ call, analysis }: CrmRecord, { config }: MapContext<Config>): PlannedPart[] {
@@ -150,9 +151,10 @@ function noteLines(analysis: Analysis, config: Config): Line[] {
     ({ question, answer, score, evidence }) =>
       `${question}: ${answer}${score === undefined ? '' : ` (${score})`}${evidence ? `\n“${evidence}”` : ''}`,
   )
+  const link = webLink(analysis.link)
   const turns = config.note.transcript ? (analysis.transcript?.turns ?? []) : []
   return [
-    { label: analysis.title },
+    { label: 'Title:', text: analysis.title },
     { label: 'Summary:', text: analysis.summary },
     { label: 'Sentiment:', text: analysis.sentiment },
     ...list('Scores', scores),
@@ -163,14 +165,10 @@ function noteLines(analysis: Analysis, config: Config): Line[] {
     ...list('Risks', analysis.risks),
     ...list('Sales signals', analysis.salesSignals),
     ...sorted(analysis.notes).map(([label, text]) => ({ label: `${label}:`, text })),
-    { label: 'In the analysis service:', text: analysis.link && 'open the call', href: analysis.link },
+    { label: 'In the analysis service:', text: link && 'open the call', href: link },
     ...(turns.length > 0 ? [{ label: 'Transcript' }] : []),
-    ...turns.map((turn) => ({ label: `${speaker(turn)}:`, text: turn.text })),
+    ...turns.map((turn) => ({ label: `${turn.label ?? SPEAKERS[turn.party]}:`, text: turn.text })),
   ]
-}
-
-function speaker({ party, label }: Turn): string {
-  return label ?? { agent: 'Agent', customer: 'Customer', other: 'Other' }[party]
 }
 
 /** HubSpot wants milliseconds. A call nobody answered was talked for none, however long it rang. */
@@ -263,7 +261,7 @@ export function toHtml(lines: readonly Line[], max: number): string {
     const room = max - CUT_MARK.length - html.length
     const next = paragraph(line)
     if (next.length > room) {
-      const text = fitting(line.text ?? '', room - paragraph({ ...line, text: '' }).length)
+      const text = fitting(line.text ?? '', room - paragraph({ ...line, text: '.' }).length + 1)
       return html + (text === '' ? '' : paragraph({ ...line, text })) + CUT_MARK
     }
     html += next
@@ -273,10 +271,14 @@ export function toHtml(lines: readonly Line[], max: number): string {
 
 function paragraph({ label, text = '', href }: Line): string {
   const bold = label ? `<strong>${escapeHtml(label)}</strong>${text ? ' ' : ''}` : ''
-  const link = href === undefined ? null : URL.parse(href)
-  // Any other scheme could be script.
-  const isWeb = link?.protocol === 'https:' || link?.protocol === 'http:'
-  return `<p>${bold}${isWeb ? `<a href="${escapeHtml(link.href)}">${escapeHtml(text)}</a>` : escapeHtml(text)}</p>`
+  const shown = escapeHtml(text)
+  return `<p>${bold}${href === undefined ? shown : `<a href="${escapeHtml(href)}">${shown}</a>`}</p>`
+}
+
+/** As the URL standard spells it; any other scheme could be script. */
+function webLink(link: string | undefined): string | undefined {
+  const url = link === undefined ? null : URL.parse(link)
+  return url?.protocol === 'https:' || url?.protocol === 'http:' ? url.href : undefined
 }
 
 function fitting(text: string, room: number): string {

@@ -175,6 +175,8 @@ export const createSandbox: CreateSandbox = (options) => {
     return { status: 409, category: 'CONFLICT', message: `Contact already exists. Existing ID: ${double.id}` }
   }
 
+  // A request that is made to hang ends with its caller's abort: that is no error of the stand-in.
+  app.onError((error) => Promise.reject(error))
   app.use(faults.middleware)
   app.use(async (c, next) => {
     if (c.req.header('authorization') === `Bearer ${account.token}`) return next()

@@ -26,6 +26,7 @@ interface Leg {
 
 interface Kept {
   sid: string
+  callId: string
   callSid: string
   audio: NonNullable<SampleCall['audio']>
   startedAt: number
@@ -99,7 +100,7 @@ export const createSandbox: CreateSandbox = (options) => {
       ...[...recordings.values()].map((kept) => ({
         kind: 'recording',
         id: kept.sid,
-        key: [...placed].find(([, { root }]) => root.sid === kept.callSid)?.[0] ?? null,
+        key: kept.callId,
         fields: recordingRow(kept),
       })),
     ],
@@ -110,7 +111,8 @@ export const createSandbox: CreateSandbox = (options) => {
       legs.push(root, ...(child ? [child] : []))
       if (call.audio) {
         const answeredAt = call.startedAt + call.ringMs
-        const kept = { sid: newSid('RE'), callSid: root.sid, audio: call.audio, startedAt: answeredAt }
+        const [sid, callId] = [newSid('RE'), call.id]
+        const kept = { sid, callId, callSid: root.sid, audio: call.audio, startedAt: answeredAt }
         recordings.set(kept.sid, kept)
         webhooks.push(recordingWebhook(kept, `${options.baseUrl}${accountPath}`, account.accountSid))
       }

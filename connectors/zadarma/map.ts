@@ -46,7 +46,12 @@ export function directionOf(pbxCallId: string): Direction | undefined {
   return pbxCallId.startsWith('out_') ? 'outbound' : undefined
 }
 
-export function toCallEvent(name: CallEventName, read: CallNotice, receivedAt: string, ctx: Context): CallEvent {
+export function toCallEvent(
+  name: CallEventName,
+  read: CallNotice,
+  receivedAt: string,
+  ctx: Context,
+): CallEvent {
   const phase = CALL_EVENTS[name]
   const startedAt = toInstant(read.call_start, ctx.config.timeZone)
   const direction = name.startsWith('NOTIFY_OUT_')
@@ -54,7 +59,10 @@ export function toCallEvent(name: CallEventName, read: CallNotice, receivedAt: s
     : name === 'NOTIFY_ANSWER'
       ? directionOf(read.pbx_call_id)
       : 'inbound'
-  const extension = read.internal ?? read.last_internal
+  const extension =
+    read.internal ??
+    read.last_internal ??
+    (name === 'NOTIFY_ANSWER' && direction === 'inbound' ? extensionIn(read.destination, ctx) : undefined)
   const facts: Facts = { startedAt, ...partiesOf(read, direction, ctx) }
   if (extension !== undefined && name === 'NOTIFY_INTERNAL') {
     facts.legs = [{ key: extension, agent: { extension }, to: extension }]
@@ -62,13 +70,16 @@ export function toCallEvent(name: CallEventName, read: CallNotice, receivedAt: s
   if (phase === 'answered') {
     // No field says when: the moment of the notification is the nearest there is.
     facts.answeredAt = receivedAt
-    const answered = extension ?? (direction === 'inbound' ? extensionIn(read.destination, ctx) : undefined)
-    if (answered !== undefined) facts.agent = { extension: answered }
+    if (extension !== undefined) {
+      facts.agent = { extension }
+      facts.legs = [{ key: extension, agent: { extension }, answeredAt: receivedAt }]
+    }
   }
   if (phase === 'ended') Object.assign(facts, endOf(read, direction, extension, ctx))
-  const ring = name === 'NOTIFY_INTERNAL' && extension !== undefined ? `:${extension}` : ''
+  // Several extensions ring for one call, and after a transfer another one answers.
+  const isOfExtension = extension !== undefined && (name === 'NOTIFY_INTERNAL' || name === 'NOTIFY_ANSWER')
   return {
-    key: `${read.pbx_call_id}:${name}${ring}`,
+    key: `${read.pbx_call_id}:${name}${isOfExtension ? `:${extension}` : ''}`,
     callId: read.pbx_call_id,
     phase,
     ...(phase === 'answered' ? { at: receivedAt } : phase === 'ringing' ? { at: startedAt } : {}),
@@ -89,7 +100,7 @@ function partiesOf(read: CallNotice, direction: Direction | undefined, ctx: Cont
 
 function endOf(
   read: CallNotice,
-  direction: Direction,
+  direction: Direction | undefined,
   extension: string | undefined,
   ctx: Context,
 ): Facts {
@@ -103,7 +114,8 @@ function endOf(
   }
   Object.assign(facts, lengthOf(read.duration, result))
   // Who rang last without answering did not talk to the customer.
-  if (extension !== undefined && (result === 'answered' || direction === 'outbound')) facts.agent = { extension }
+  if (extension !== undefined && (result === 'answered' || direction === 'outbound'))
+    facts.agent = { extension }
   if (read.is_recorded === '0') facts.recordingExpected = false
   if (read.is_recorded === '1') {
     facts.recordingExpected = true
@@ -137,7 +149,9 @@ export function toRecordEvent(read: RecordNotice, ctx: Context): CallEvent {
 
 /** The rows of one call, as its END and RECORD would have told them. */
 export function toListedEvents(rows: readonly StatisticsRow[], ctx: Context): CallEvent[] {
-  const [first] = rows.toSorted((a, b) => (a.callstart < b.callstart ? -1 : a.callstart > b.callstart ? 1 : 0))
+  const [first] = rows.toSorted((a, b) =>
+    a.callstart < b.callstart ? -1 : a.callstart > b.callstart ? 1 : 0,
+  )
   if (!first) return []
   const direction = directionOf(first.pbx_call_id)
   const last = rows.findLast((row) => row.disposition.toLowerCase() === 'answered') ?? rows.at(-1) ?? first
@@ -187,11 +201,14 @@ const formats = new Map<string, Intl.DateTimeFormat>()
 export function toWallClock(ms: number, timeZone: string): string {
   let format = formats.get(timeZone)
   if (!format) {
-    // Swedish dates are written as ISO's.
-    format = new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short', timeStyle: 'medium' })
+    const two = '2-digit'
+    const fields = { year: 'numeric', month: two, day: two, hour: two, minute: two, second: two } as const
+    format = new Intl.DateTimeFormat('en-US', { timeZone, hourCycle: 'h23', ...fields })
     formats.set(timeZone, format)
   }
-  return format.format(ms)
+  const part: Partial<Record<string, string>> = {}
+  for (const { type, value } of format.formatToParts(ms)) part[type] = value
+  return `${part.year}-${part.month}-${part.day} ${part.hour}:${part.minute}:${part.second}`
 }
 
 const DAY_MS = 86_400_000

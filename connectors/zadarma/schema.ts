@@ -36,7 +36,16 @@ function isTimeZone(name: string): boolean {
 }
 
 /** "2026-03-04 11:22:33" on the account's clock. */
-export const wallClock = z.string().regex(/^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$/)
+export const wallClock = z
+  .string()
+  .regex(/^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$/)
+  .refine(isOnCalendar, 'no date of the calendar')
+
+/** Date.parse takes February 31 for March 3. */
+function isOnCalendar(wall: string): boolean {
+  const ms = Date.parse(`${wall.replace(' ', 'T')}Z`)
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(wall.replace(' ', 'T'))
+}
 
 /** Ids end up in URLs and in unsigned fields: only what they are made of. */
 const id = z.string().regex(/^[\w.-]{1,128}$/)
@@ -46,7 +55,7 @@ const seconds = z
   .regex(/^\d{1,8}$/)
   .transform((text) => Number(text) * 1000)
 
-/** A call of any notification. Every value is text; empty ones were taken out before, except the caller's number. */
+/** Any notification of a call. Every value is text; empty ones were taken out before. */
 export const callNotice = z.object({
   pbx_call_id: id,
   call_start: wallClock,
@@ -95,4 +104,8 @@ export type StatisticsRow = z.output<typeof statistics>['stats'][number]
 export const recordLink = z.object({ link: z.url().max(4096) })
 
 /** GET /v1/info/timezone/ */
-export const accountClock = z.object({ unixtime: z.coerce.number().int(), datetime: wallClock, timezone: z.string() })
+export const accountClock = z.object({
+  unixtime: z.coerce.number().int(),
+  datetime: wallClock,
+  timezone: z.string(),
+})

@@ -19,8 +19,14 @@ export const commands: Readonly<Record<string, Entry>> = {
   show: { about: 'One call: its timeline, where it was written', load: () => import('./commands/show.ts') },
   issues: { about: 'What a person must look at', load: () => import('./commands/issues.ts') },
   send: { about: 'Signs a fixture and posts it', load: () => import('./commands/send.ts') },
-  replay: { about: 'Puts stored deliveries through today’s code', load: () => import('./commands/replay.ts') },
+  replay: {
+    about: 'Puts stored deliveries through today’s code',
+    load: () => import('./commands/replay.ts'),
+  },
   rerun: { about: 'Does a call’s work again', load: () => import('./commands/rerun.ts') },
-  config: { about: 'Checks, prints, describes the configuration', load: () => import('./commands/config.ts') },
+  config: {
+    about: 'Checks, prints, describes the configuration',
+    load: () => import('./commands/config.ts'),
+  },
   connector: { about: 'Makes a new connector, tests it', load: () => import('./commands/connector.ts') },
 }

@@ -1,6 +1,6 @@
 import type { ConfigProblem } from '../config/problem.ts'
 import { asCordboardError, type CordboardError } from '../errors.ts'
-import { exitCode, EXIT } from './exit.ts'
+import { EXIT, exitCode } from './exit.ts'
 import type { Io } from './io.ts'
 
 /** An error in four parts: what happened, why, what to do, where to read more. Answers the exit code. */
@@ -21,7 +21,8 @@ function whyOf({ why, vendorSaid }: CordboardError): string | undefined {
 }
 
 function stackOf(error: CordboardError): string {
-  const cause = error.cause instanceof Error ? `\n  Caused by ${error.cause.stack ?? error.cause.message}` : ''
+  const cause =
+    error.cause instanceof Error ? `\n  Caused by ${error.cause.stack ?? error.cause.message}` : ''
   return `${error.stack ?? error.message}${cause}`
 }
 

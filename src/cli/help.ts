@@ -13,7 +13,11 @@ export function printHelp(io: Io): void {
     ['cordboard show call_01JDX3…', 'where that call is, and why'],
   ] as const
   printPairs('Examples', examples, io)
-  printPairs('Commands', Object.entries(commands).map(([name, { about }]) => [name, about]), io)
+  printPairs(
+    'Commands',
+    Object.entries(commands).map(([name, { about }]) => [name, about]),
+    io,
+  )
   io.out('')
   io.out('cordboard <command> --help says more. Exit codes: 0 ok, 1 failed, 2 usage, 3 configuration,')
   io.out('4 vendor refused, 130 interrupted.')

@@ -18,7 +18,9 @@ export function parse(name: string, command: Command, words: readonly string[]):
   for (const token of tokens) {
     if (token.kind === 'positional') args.push(token.value)
     if (token.kind !== 'option') continue
-    const option = Object.hasOwn(options, token.name) ? options[token.name as keyof typeof options] : undefined
+    const option = Object.hasOwn(options, token.name)
+      ? options[token.name as keyof typeof options]
+      : undefined
     if (!option) throw unknownOption(name, token.rawName, Object.keys(options))
     if (option.type === 'boolean') {
       if (token.value !== undefined) throw wrong(name, `${token.rawName} takes no value`)
@@ -30,7 +32,8 @@ export function parse(name: string, command: Command, words: readonly string[]):
     }
   }
   const [least, most] = command.args
-  if (flags.help !== true && args.length < least) throw wrong(name, `${name} needs ${command.usage.replace(name, '').trim()}`)
+  if (flags.help !== true && args.length < least)
+    throw wrong(name, `${name} needs ${command.usage.replace(name, '').trim()}`)
   if (args.length > most) throw wrong(name, `There is one word too many: ${args[most]}`)
   return { flags, args }
 }

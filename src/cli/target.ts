@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { CordboardError, ERRORS, type ErrorCode } from '../errors.ts'
 import { runningServer } from '../node/lock.ts'
 import { createLog } from '../node/log.ts'
-import { openDeps, secretsIn, STORE_FILE } from '../node/open.ts'
+import { openDeps, STORE_FILE, secretsIn } from '../node/open.ts'
 import { readAdminToken } from '../node/tokens.ts'
 import { dataDirOf, emptyConfig, readConfigured } from './configured.ts'
 import type { Io } from './io.ts'
@@ -34,7 +34,10 @@ export async function openTarget(flags: TargetFlags, io: Io): Promise<Target | n
   const dataDir = resolve(io.cwd, dataDirOf(flags.data, io))
   if (url !== undefined) {
     const base = URL.parse(url)
-    if (!base) throw new CordboardError('bad_request', `${url} is no URL`, { fix: 'Write it as http://127.0.0.1:8080' })
+    if (!base)
+      throw new CordboardError('bad_request', `${url} is no URL`, {
+        fix: 'Write it as http://127.0.0.1:8080',
+      })
     const kept = readAdminToken(dataDir)
     // The token of our data folder is for the server on our data folder, and for no other.
     const isOurs = kept !== null && runningServer(dataDir)?.url === base.origin
@@ -74,10 +77,15 @@ async function local(dataDir: string, config: typeof emptyConfig): Promise<Targe
 }
 
 function requests(base: string, token: string | undefined, send: (request: Request) => Promise<Response>) {
-  const headers = { accept: 'application/json', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) }
+  const headers = {
+    accept: 'application/json',
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+  }
   return {
     async get<Answer>(path: string, query: Record<string, string | undefined> = {}): Promise<Answer> {
-      const given = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]))
+      const given = Object.entries(query).flatMap(([name, value]) =>
+        value === undefined ? [] : [[name, value]],
+      )
       const search = new URLSearchParams(given).toString()
       return answer(await send(new Request(`${base}${path}${search && `?${search}`}`, { headers })))
     },
@@ -85,7 +93,10 @@ function requests(base: string, token: string | undefined, send: (request: Reque
       const init = { method: 'POST', body: JSON.stringify(body) }
       return answer(
         await send(
-          new Request(`${base}${path}`, { ...init, headers: { ...headers, 'content-type': 'application/json' } }),
+          new Request(`${base}${path}`, {
+            ...init,
+            headers: { ...headers, 'content-type': 'application/json' },
+          }),
         ),
       )
     },

@@ -2,7 +2,7 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
 import { ID_PREFIXES } from '../call/ids.ts'
 import type { Deps } from '../pipeline/deps.ts'
 import { type Api, needs } from './auth.ts'
-import { idCursor, limit, query } from './parameters.ts'
+import { exactly, idCursor, limit } from './parameters.ts'
 import { always, at, instantOf, json, pageOf } from './responses.ts'
 
 const entry = z
@@ -23,7 +23,7 @@ const list = createRoute({
   operationId: 'listAudit',
   tags: ['Audit'],
   summary: 'Who replayed, reran or changed what, newest first',
-  request: { query: query({ cursor: idCursor(ID_PREFIXES.audit).optional(), limit }) },
+  request: { query: exactly({ cursor: idCursor(ID_PREFIXES.audit).optional(), limit }) },
   responses: { ...always, 200: json(pageOf(entry, 'AuditPage'), 'A page of the audit') },
 })
 

@@ -15,7 +15,7 @@ export interface Token {
 }
 
 /** The caller, as handlers and the audit see it. */
-export interface Identity {
+interface Identity {
   role: Role
   /** Role and label (or hash prefix) of the token; never the token. */
   actor: string

@@ -78,8 +78,13 @@ export const callDetail = z
     endedAt: at.nullable(),
     updatedAt: at,
     waitUntil: at.nullable().describe('when the wait for the recording ends'),
-    call: call.openapi('Call'),
-    analysis: analysis.openapi('Analysis').nullable().describe('`raw` only when it is asked for'),
+    // Made anew here: schemas from before this library was loaded cannot be named.
+    call: z.object(call.shape).openapi('Call'),
+    analysis: z
+      .object(analysis.shape)
+      .openapi('Analysis')
+      .nullable()
+      .describe('`raw` only when it is asked for'),
     timeline: z.array(timelineEntry),
     timelineTruncated: z.boolean(),
     steps: z.array(step),

@@ -9,7 +9,7 @@ import { type CallFilter, type CallPage, listCalls } from '../store/list-calls.t
 import { type Api, needs } from './auth.ts'
 import { readCall } from './call-detail.ts'
 import { callDetail } from './call-schema.ts'
-import { body, connectionId, idOf, instantParameter, limit, query } from './parameters.ts'
+import { connectionId, exactly, idOf, instantParameter, limit } from './parameters.ts'
 import { always, at, bounded, instantOf, json, pageOf, unknown } from './responses.ts'
 
 const STATES = ['open', 'waiting', 'working', 'done', 'skipped', 'attention'] as const
@@ -42,7 +42,7 @@ const list = createRoute({
   tags: ['Calls'],
   summary: 'Calls, the latest first',
   request: {
-    query: query({
+    query: exactly({
       q: z.string().trim().min(1).max(512).optional().openapi({
         description: 'a phone number in any spelling, the id of a call, or the phone system’s own id of it',
         example: '+44 7700 900123',
@@ -75,7 +75,7 @@ const show = createRoute({
   summary: 'One call: what is known of it, its analysis, its timeline, where it was written',
   request: {
     params,
-    query: query({
+    query: exactly({
       raw: z.enum(['true', 'false']).default('false').openapi({
         description: 'with the analysis as the service sent it',
       }),
@@ -97,7 +97,7 @@ const rerun = createRoute({
       required: true,
       content: {
         'application/json': {
-          schema: body({
+          schema: exactly({
             from: z.enum(['submit', 'match', 'write']).describe('the first step that is done again'),
           }).openapi('Rerun'),
         },

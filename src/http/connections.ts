@@ -6,7 +6,7 @@ import type { Verification } from '../connector/verification.ts'
 import type { Deps } from '../pipeline/deps.ts'
 import type { Store } from '../store/port.ts'
 import { type Api, needs } from './auth.ts'
-import { query } from './parameters.ts'
+import { exactly } from './parameters.ts'
 import { always, at, instantOf, json } from './responses.ts'
 import { countRefusals, countSteps, DAY_MS } from './work.ts'
 
@@ -54,7 +54,7 @@ const list = createRoute({
   operationId: 'listConnections',
   tags: ['Connections'],
   summary: 'The configured connections and how they are doing; no secrets',
-  request: { query: query({}) },
+  request: { query: exactly({}) },
   responses: {
     ...always,
     200: json(z.object({ items: z.array(connection) }).openapi('Connections'), 'All connections'),

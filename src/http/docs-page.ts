@@ -28,7 +28,7 @@ ${tags.map(
 </nav>
 <main id="top">
 <h1>${title} API</h1>
-<p>${description}</p>
+<p>${inCode(description)} A star marks what is required.</p>
 <p>The same as a document for tools: <a href="/openapi.json">openapi.json</a></p>
 ${tags.map(
   (tag) => html`<h2>${tag.name}</h2>
@@ -52,7 +52,7 @@ function operationSection(operation: Operation, base: string, schemas: Record<st
   return html`<section id="${id}">
 <h3><b>${method}</b> <code>${path}</code></h3>
 <p>${summary}</p>
-${description === '' ? '' : html`<p>${description}</p>`}
+${description === '' ? '' : html`<p>${inCode(description)}</p>`}
 <p class="role">${role === null ? 'No token needed.' : html`Needs the role <b>${role}</b>.`}</p>
 ${parameters.length === 0 ? '' : html`<h4>Parameters</h4>${parameterTable(parameters)}`}
 ${body === null ? '' : html`<h4>Body</h4><p>${typeOf(body)}</p>`}

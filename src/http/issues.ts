@@ -6,7 +6,7 @@ import type { Deps } from '../pipeline/deps.ts'
 import type { IssueRow } from '../store/schema.ts'
 import { nextOf } from './audit.ts'
 import { type Api, needs } from './auth.ts'
-import { body, connectionId, idCursor, idOf, limit, query } from './parameters.ts'
+import { connectionId, exactly, idCursor, idOf, limit } from './parameters.ts'
 import { always, at, bounded, instantOf, json, pageOf, unknown } from './responses.ts'
 
 const STATES = ['open', 'acknowledged', 'ignored', 'resolved'] as const
@@ -39,7 +39,7 @@ const list = createRoute({
   tags: ['Issues'],
   summary: 'What a person should look at, one per step kind, code and connection',
   request: {
-    query: query({
+    query: exactly({
       state: z.enum(STATES).optional().openapi({ description: 'only issues in this state' }),
       connection: connectionId.optional(),
       cursor: idCursor(ID_PREFIXES.issue).optional(),
@@ -60,7 +60,9 @@ const change = createRoute({
     params: z.object({ id: idOf(ID_PREFIXES.issue, 'an issue') }),
     body: {
       required: true,
-      content: { 'application/json': { schema: body({ state: z.enum(SETTABLE) }).openapi('IssueChange') } },
+      content: {
+        'application/json': { schema: exactly({ state: z.enum(SETTABLE) }).openapi('IssueChange') },
+      },
     },
   },
   responses: { ...always, ...unknown, ...bounded, 200: json(issue, 'The issue as it is now') },

@@ -5,16 +5,15 @@ import { problemResponse, shown } from './problem.ts'
 
 /** The parameters that operations share, and what is said when one cannot be read. */
 
-/** Query parameters by name. An unknown one is an error: a misspelt filter must not answer everything. */
-export function query<Shape extends z.ZodRawShape>(shape: Shape) {
+/**
+ * Query parameters or the members of a body, these and no others: a misspelt filter must not answer everything.
+ */
+export function exactly<Shape extends z.ZodRawShape>(shape: Shape) {
   return z.strictObject(shape, {
     error: (issue) =>
       issue.code === 'unrecognized_keys' ? `expected one of ${Object.keys(shape).join(', ')}` : undefined,
   })
 }
-
-/** A JSON body by member, as strict as the query. */
-export const body = query
 
 const LARGEST_PAGE = 200
 

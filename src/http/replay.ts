@@ -4,7 +4,7 @@ import { CordboardError } from '../errors.ts'
 import { type ReplayFilter, replayDeliveries } from '../pipeline/commands.ts'
 import type { Deps } from '../pipeline/deps.ts'
 import { type Api, needs } from './auth.ts'
-import { body, connectionId, idOf, instantParameter } from './parameters.ts'
+import { connectionId, exactly, idOf, instantParameter } from './parameters.ts'
 import { always, bounded, json, unknown } from './responses.ts'
 
 const replayed = z
@@ -15,7 +15,7 @@ const replayed = z
   })
   .openapi('Replayed')
 
-const filter = body({
+const filter = exactly({
   connection: connectionId.optional(),
   state: z.enum(['new', 'used', 'ignored', 'unreadable']).optional(),
   since: instantParameter('received then or later').optional(),

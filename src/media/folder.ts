@@ -25,7 +25,7 @@ export async function openFolderMedia(dir: string): Promise<Media> {
       const part = join(dir, `.${id}.${randomBytes(6).toString('hex')}.part`)
       const stream = body instanceof Uint8Array ? [body] : body
       try {
-        const file = await open(part, 'wx', 0o600)
+        const file = await onDisk(open(part, 'wx', 0o600))
         let bytes = 0
         try {
           // Leaving the loop early cancels the stream.
@@ -34,18 +34,18 @@ export async function openFolderMedia(dir: string): Promise<Media> {
             if (bytes > maxBytes) {
               throw new CordboardError('too_large', `The body is larger than ${maxBytes} bytes`)
             }
-            await writeAll(file, chunk)
+            await onDisk(writeAll(file, chunk))
           }
-          await file.sync()
+          await onDisk(file.sync())
         } finally {
-          await file.close()
+          await onDisk(file.close())
         }
-        await rename(part, target)
-        await syncFolder(dir)
+        await onDisk(rename(part, target))
+        await onDisk(syncFolder(dir))
         return { bytes }
       } catch (error) {
         await rm(part, { force: true })
-        throw isStorageError(error) ? unavailable(error) : error
+        throw error
       }
     },
 
@@ -70,15 +70,13 @@ export async function openFolderMedia(dir: string): Promise<Media> {
     async check() {
       const probe = join(dir, `.check.${randomBytes(6).toString('hex')}.part`)
       try {
-        const file = await open(probe, 'wx', 0o600)
+        const file = await onDisk(open(probe, 'wx', 0o600))
         try {
-          await file.write('ok')
-          await file.sync()
+          await onDisk(writeAll(file, new Uint8Array(1)))
+          await onDisk(file.sync())
         } finally {
           await file.close()
         }
-      } catch (error) {
-        throw unavailable(error)
       } finally {
         await rm(probe, { force: true })
       }
@@ -155,13 +153,13 @@ async function sweepLeftovers(dir: string): Promise<void> {
   }
 }
 
-/** Errors of the file system have a system call; those of the body's source do not belong to us. */
-function isStorageError(error: unknown): boolean {
-  return error instanceof Error && 'syscall' in error && 'path' in error
-    ? true
-    : error instanceof Error &&
-        'syscall' in error &&
-        ['write', 'fsync', 'close'].includes(String(error.syscall))
+/** The folder's failures in our words; those of the body's source stay as they are. */
+async function onDisk<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    throw unavailable(error)
+  }
 }
 
 function unavailable(cause: unknown): CordboardError {

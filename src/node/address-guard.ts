@@ -102,6 +102,8 @@ export function createAddressGuard(
 
   return (url, allow) => {
     if (url.protocol !== 'https:' && url.protocol !== 'http:') throw new BlockedAddress('Only HTTP is spoken')
+    // got's spelling of a local socket.
+    if (url.hostname === 'unix') throw new BlockedAddress('No local sockets')
     if (allowsPrivate(url, allow)) return open
     const host = url.hostname.replace(/^\[|\]$/g, '')
     if (isIP(host) !== 0 && !isPublicAddress(host)) throw new BlockedAddress('The address is not public')

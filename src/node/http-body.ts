@@ -13,7 +13,11 @@ export async function toPayload(body: HttpRequest['body']): Promise<Payload | nu
   if (body instanceof ReadableStream) return { stream: body }
   if (body instanceof Uint8Array) return { bytes: body, contentType: null }
   const encoded = new Response(body)
-  return { bytes: await encoded.bytes(), contentType: encoded.headers.get('content-type') }
+  return {
+    // Not bytes(): the HTTP server's own Response class, which replaces the global one, does not have it.
+    bytes: new Uint8Array(await encoded.arrayBuffer()),
+    contentType: encoded.headers.get('content-type'),
+  }
 }
 
 /** The headers of a request with this body; a length that the caller gave for a stream is honoured. */

@@ -1,4 +1,4 @@
-import got from 'got'
+import got, { RequestError } from 'got'
 import type { HttpRequest } from '../connector/platform.ts'
 import { asCordboardError, CordboardError } from '../errors.ts'
 import { type Agents, isRefusal } from './address-guard.ts'
@@ -34,6 +34,7 @@ export function exchange(
     retry: { limit: 0 },
     followRedirect: false,
     throwHttpErrors: false,
+    enableUnixSockets: false,
     timeout: { lookup: connectMs, connect: connectMs, secureConnect: connectMs, response: timeoutMs },
   })
 
@@ -195,19 +196,20 @@ function toHeaders(given: Record<string, string | string[] | undefined>): Header
 const late = (url: URL, ms: number) =>
   new CordboardError('timeout', `${url.host} was silent for more than ${ms} ms`)
 
-/** What went wrong below HTTP. The cause that is kept is the system's: got's own error holds headers and URLs. */
+/** What went wrong below HTTP. Only the system's own error is kept: got's hold headers and URLs, the parser's bytes. */
 export function explained(thrown: unknown, url: URL, answered: boolean): CordboardError {
   if (thrown instanceof CordboardError) return thrown
-  let cause = thrown
-  while (cause instanceof Error && cause.cause instanceof Error) cause = cause.cause
+  let root = thrown
+  while (root instanceof Error && root.cause instanceof Error) root = root.cause
+  const code = root instanceof Error && 'code' in root ? String(root.code) : 'unknown reason'
+  const cause = root instanceof RequestError || code.startsWith('HPE_') ? undefined : root
   if (isRefusal(thrown)) {
     return new CordboardError('blocked_address', `${url.hostname || 'The URL'} is no public web address`, {
       cause,
     })
   }
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown reason'
   if (code === 'ETIMEDOUT') {
-    const phase = cause instanceof Error && 'event' in cause ? ` (${String(cause.event)})` : ''
+    const phase = root instanceof Error && 'event' in root ? ` (${String(root.event)})` : ''
     return new CordboardError('timeout', `${url.host} did not answer in time${phase}`, { cause })
   }
   const what = answered ? `The answer of ${url.host} broke off` : `No connection to ${url.host}`

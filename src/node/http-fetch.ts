@@ -64,7 +64,8 @@ function nextHop(
   const { status } = response
   const location = response.headers.get('location')
   if (location === null || ![301, 302, 303, 307, 308].includes(status)) return null
-  const url = URL.parse(location, from)
+  // Header bytes come as latin1; servers send UTF-8.
+  const url = URL.parse(Buffer.from(location, 'latin1').toString(), from)
   const refused = (why: string) =>
     new CordboardError('blocked_address', `A redirect of ${from.host} is not followed`, {
       why,

@@ -1,7 +1,7 @@
 /** Run as a process by test/store.test.ts: `migrate <file>`, or `append <file> <prefix>` until it is killed. */
 import { writeSync } from 'node:fs'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
-import { entry } from './store.ts'
+import { entry } from './rows.ts'
 
 const [job = '', file = '', prefix = ''] = process.argv.slice(2)
 const store = await openSqliteStore({ file })

@@ -10,7 +10,7 @@ describe('the list of deliveries', () => {
   const rows = {
     oldest: deliveryRow({ received_at: NOW - 4000 }),
     unreadable: deliveryRow({ received_at: NOW - 3000, state: 'unreadable', reason: 'no JSON' }),
-    scribe: deliveryRow({ received_at: NOW - 2000, connection: 'scribe', role: 'analysis' }),
+    scribe: deliveryRow({ received_at: NOW - 2000, connection: 'scribe', role: 'analysis', path: '/done' }),
     newest: deliveryRow({ received_at: NOW - 1000, state: 'new' }),
   }
   beforeAll(async () => {

@@ -24,7 +24,10 @@ const traps = ['127.0.0.1', '::1'].map((host) => ({
 /** A listed on-premise host, the only one that may be reached. */
 const friend = http.createServer((request, response) => {
   const location = redirects.get(request.url ?? '')
-  if (location !== undefined) response.writeHead(302, { location })
+  // As servers send it: UTF-8 bytes as they are.
+  if (location !== undefined) {
+    response.writeHead(302, { location: Buffer.from(location).toString('latin1') })
+  }
   response.end('friend')
 })
 const listen = (server: http.Server, host: string) =>
@@ -292,7 +295,7 @@ it.each([
 
 describe('names', () => {
   it('that rebind after the check gain nothing: the checked address is the connected one', async () => {
-    // First answer public (TEST-NET is refused as well, so a real public one that nobody listens to on this port).
+    // A public answer must be one that both lists call public; nobody listens there on the trap's port.
     const { lookup, asked } = resolver({ 'rebind.example': [['8.8.8.8'], ['127.0.0.1']] })
     const fetch = createHttpFetch({ lookup })
     const url = new URL(`http://rebind.example:${trapPort}/`)
@@ -334,7 +337,7 @@ describe('redirects', () => {
     const targets = [
       ...HOSTS.slice(0, 60).map((host) => `http://${host}:${trapPort}/`),
       ...HOSTS.slice(0, 60).map((host) => `https://${host}:${trapPort}/`),
-      ...TRICKS.map((trick) => trick.replaceAll('PORT', String(trapPort)).replaceAll(/[^ -~]/g, '')),
+      ...TRICKS.map((trick) => trick.replaceAll('PORT', String(trapPort)).replaceAll(/[\n\t]/g, '')),
       ...ODD,
       `//127.0.0.1:${trapPort}/`,
       `\\\\127.0.0.1:${trapPort}/`,

@@ -1,0 +1,42 @@
+import type { z } from 'zod'
+import type { callDetail } from '../http/call-schema.ts'
+
+/** What the JSON API answers, as far as the command line prints it. */
+export interface Page<Item> {
+  items: Item[]
+  next: string | null
+}
+
+export interface CallSummary {
+  id: string
+  connection: string
+  state: string
+  reason: string | null
+  direction: string | null
+  result: string | null
+  startedAt: string
+  talkMs: number | null
+  customer: { phone: string | null; name: string | null }
+  agent: { name: string | null; extension: string | null }
+}
+
+export type CallDetail = z.infer<typeof callDetail>
+
+export interface Issue {
+  id: string
+  kind: string
+  code: string
+  connection: string
+  state: string
+  count: number
+  lastAt: string
+  says: string
+  fix: string
+  callId: string | null
+}
+
+export interface Replayed {
+  matched: number
+  replayed: number
+  sample: string[]
+}

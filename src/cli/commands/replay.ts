@@ -1,0 +1,87 @@
+import type { Replayed } from '../answers.ts'
+import { createAsker } from '../ask.ts'
+import { defineCommand, jsonOption, targetOptions } from '../command.ts'
+import { EXIT } from '../exit.ts'
+import { wrong } from '../parse.ts'
+import { openTarget } from '../target.ts'
+
+const AGO_MS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+export const command = defineCommand({
+  usage: 'replay [<delivery id>] [filter] [--dry-run] [--yes]',
+  about:
+    'Puts stored deliveries through today’s code. Nothing is written twice: the same events keep their calls.',
+  examples: [
+    ['cordboard replay --state unreadable --since 2d --dry-run', 'how many that would be'],
+    ['cordboard replay --connection support-paris --since 2026-10-01 --yes', 'without being asked'],
+    ['cordboard replay dlv_01JDX3M8E0W5H4ZK6R2T9QYBVC', 'one of them'],
+  ],
+  options: {
+    connection: { type: 'string', value: 'ID', about: 'received by this connection' },
+    state: { type: 'string', value: 'STATE', about: 'new, used, ignored or unreadable' },
+    since: { type: 'string', value: 'WHEN', about: 'received then or later: 30m, 12h, 2d, or a day' },
+    code: { type: 'string', value: 'CODE', about: 'whose step ended with this error code' },
+    'dry-run': { type: 'boolean', about: 'only count' },
+    yes: { type: 'boolean', about: 'do not ask' },
+    ...jsonOption,
+    ...targetOptions,
+  },
+  args: [0, 1],
+  async run({ flags, args: [id], io }) {
+    const { connection, state, code, since } = flags
+    const filter = { connection, state, code, since: since === undefined ? undefined : instantOf(since) }
+    const isEmpty = Object.values(filter).every((value) => value === undefined)
+    if ((id === undefined) === isEmpty) {
+      throw wrong(
+        'replay',
+        id === undefined ? 'replay needs a filter or an id' : 'replay takes an id or a filter, not both',
+      )
+    }
+    const target = await openTarget(flags, io)
+    if (typeof target === 'number') return target
+    try {
+      if (id !== undefined && flags['dry-run'])
+        throw wrong('replay', '--dry-run counts by a filter, not by an id')
+      if (id === undefined) {
+        const found: Replayed = await target.post('/v1/deliveries/replay', { ...filter, dryRun: true })
+        const isDone = flags['dry-run'] === true || found.matched === 0
+        if (isDone && flags.json) io.json(found)
+        else
+          io.err(
+            `${found.matched} deliveries would be replayed, such as ${found.sample.slice(0, 3).join(', ') || 'none'}`,
+          )
+        if (isDone) {
+          if (found.matched > 0) io.err('Run it again without --dry-run to do it.')
+          return EXIT.ok
+        }
+        if (!flags.yes && !(await agreed(io.canAsk))) return EXIT.failed
+      }
+      const path =
+        id === undefined ? '/v1/deliveries/replay' : `/v1/deliveries/${encodeURIComponent(id)}/replay`
+      const answer: Replayed = await target.post(path, id === undefined ? { ...filter, dryRun: false } : {})
+      if (flags.json) io.json(answer)
+      else io.out(`${answer.replayed} of ${answer.matched} deliveries are on their way`)
+      io.err(target.works ? 'Next: cordboard calls' : 'They are read when the server starts: cordboard serve')
+    } finally {
+      await target.close()
+    }
+    return EXIT.ok
+  },
+})
+
+async function agreed(canAsk: boolean): Promise<boolean> {
+  if (!canAsk) throw wrong('replay', 'Nobody can be asked here', 'Add --yes to do it, or --dry-run to count')
+  const asker = createAsker()
+  try {
+    return await asker.yes('Replay them?')
+  } finally {
+    asker.close()
+  }
+}
+
+/** `2d` ago, or the text itself: the API reads days and instants. */
+function instantOf(since: string): string {
+  const [, count, unit] = /^(\d{1,5})([mhd])$/.exec(since) ?? []
+  const ms = unit === undefined ? undefined : AGO_MS[unit]
+  return ms === undefined ? since : new Date(Date.now() - Number(count) * ms).toISOString()
+}

@@ -1,0 +1,137 @@
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createAdaptorServer } from '@hono/node-server'
+import { loadConnector, loadSandbox } from '../../connectors/index.ts'
+import type { SandboxWebhook } from '../connector/sandbox.ts'
+import { createSigner } from '../node/signer.ts'
+import { readCarriedTranscript } from './recordings.ts'
+import { type Sender, type SignedWebhook, signWebhook } from './webhook.ts'
+import { createSandboxWorld, SANDBOX_CONNECTIONS, SANDBOX_IDS, type SandboxWorld } from './world.ts'
+
+export interface ServeSandboxOptions {
+  /** First of the ports, one per vendor; 0 takes free ones. */
+  port: number
+  /** Where the Cordboard is that their webhooks go to, without a trailing slash. */
+  publicUrl: string
+  host?: string
+  /** Over the keys of a connection. */
+  settings?: Readonly<Record<string, Record<string, unknown>>>
+}
+
+export interface RunningSandbox {
+  world: SandboxWorld
+  /** Connection id → URL of its stand-in. */
+  urls: ReadonlyMap<string, string>
+  senders: ReadonlyMap<string, Sender>
+  sign(connection: string, webhook: SandboxWebhook): Promise<SignedWebhook>
+  /** Signs and sends; answers the status, 0 when nobody answered. `change` alters the body after it was signed. */
+  send(connection: string, webhook: SandboxWebhook, change?: (body: string) => string): Promise<number>
+  stop(): Promise<void>
+}
+
+type Fetch = (request: Request) => Response | Promise<Response>
+
+/** Serves every vendor's stand-in on loopback, each on a port of its own, as they would be on the net. */
+export async function serveSandbox(options: ServeSandboxOptions): Promise<RunningSandbox> {
+  const { host = '127.0.0.1', publicUrl } = options
+  const signer = createSigner()
+  const timers = new Set<NodeJS.Timeout>()
+  const apps = new Map<string, Fetch>()
+  const servers: Server[] = []
+  const urls = new Map<string, string>()
+  for (const [index, id] of SANDBOX_IDS.entries()) {
+    // The port is known only after listening, and the stand-in wants to know it: it is put in place afterwards.
+    const fetch: Fetch = (request) => apps.get(id)?.(request) ?? new Response('starting', { status: 503 })
+    const server = createAdaptorServer({ fetch }) as Server
+    await listen(server, options.port === 0 ? 0 : options.port + index, host)
+    servers.push(server)
+    urls.set(id, `http://${host}:${(server.address() as AddressInfo).port}`)
+  }
+
+  const world = await createSandboxWorld({
+    now: Date.now,
+    random: Math.random,
+    signer,
+    publicUrl,
+    loadSandbox,
+    baseUrlOf: (id) => urls.get(id) ?? '',
+    later(ms, work) {
+      const timer = setTimeout(() => {
+        timers.delete(timer)
+        Promise.resolve(work()).catch((error: unknown) => process.emitWarning(String(error)))
+      }, ms)
+      timers.add(timer)
+    },
+    async deliver({ url, method, headers, body }) {
+      const response = await fetch(url, {
+        method,
+        headers,
+        body,
+        redirect: 'manual',
+        signal: AbortSignal.timeout(5_000),
+      })
+      return { status: response.status }
+    },
+    async download(url) {
+      const response = await fetch(url, { signal: AbortSignal.timeout(10_000) })
+      return response.ok ? new Uint8Array(await response.arrayBuffer()) : null
+    },
+    transcriptOf: readCarriedTranscript,
+    ...(options.settings === undefined ? {} : { settings: options.settings }),
+  })
+  for (const [id, vendor] of world.vendors) apps.set(id, (request) => vendor.app.fetch(request))
+
+  const senders = new Map<string, Sender>()
+  for (const [id, { use, settings }] of Object.entries(SANDBOX_CONNECTIONS)) {
+    const connector = await loadConnector(use)
+    const parsed = connector.config.parse({ ...settings, ...options.settings?.[id], baseUrl: urls.get(id) })
+    senders.set(id, { id, connector, settings: parsed })
+  }
+
+  const sign = (connection: string, webhook: SandboxWebhook) => {
+    const sender = senders.get(connection)
+    if (!sender) throw new RangeError(`there is no stand-in ${connection}`)
+    return signWebhook(sender, webhook, publicUrl, { now: Date.now(), signer })
+  }
+  return {
+    world,
+    urls,
+    senders,
+    sign,
+    async send(connection, webhook, change = (body) => body) {
+      const { url, method, headers, body } = await sign(connection, webhook)
+      const withBody = method === 'GET' ? {} : { body: change(body) }
+      try {
+        const response = await fetch(url, {
+          method,
+          headers,
+          ...withBody,
+          signal: AbortSignal.timeout(10_000),
+        })
+        await response.arrayBuffer()
+        return response.status
+      } catch {
+        // Nobody answered: what the sender does then is its own business.
+        return 0
+      }
+    },
+    async stop() {
+      for (const timer of timers) clearTimeout(timer)
+      await Promise.all(servers.map(close))
+    },
+  }
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, resolve)
+  })
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    server.closeAllConnections()
+  })
+}
