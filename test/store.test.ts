@@ -143,6 +143,17 @@ describe('the SQLite file', () => {
     await store.append(entry('after'))
   })
 
+  it('can be closed while its writer is down', async () => {
+    const threads: Worker[] = []
+    const see = (worker: Worker) => threads.push(worker)
+    process.on('worker', see)
+    const { store } = await temp()
+    process.off('worker', see)
+    await Promise.all(threads.map((thread) => thread.terminate()))
+    await store.close()
+    await expect(store.append(entry('late'))).rejects.toMatchObject(unavailable)
+  })
+
   it('can be copied while it is written to', async () => {
     const { file, store } = await temp()
     await Promise.all(Array.from({ length: 100 }, (_, n) => store.append(entry(n))))

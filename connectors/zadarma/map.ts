@@ -212,7 +212,24 @@ export function toWallClock(ms: number, timeZone: string): string {
 }
 
 const DAY_MS = 86_400_000
+const QUARTER_MS = 900_000
 const readAsUtc = (wall: string): number => Date.parse(`${wall.replace(' ', 'T')}Z`)
+
+/** Formatting a date is slow, calls are mostly of today, and zones change at quarters of an hour only. */
+const offsets = new Map<string, number>()
+const MOST_OFFSETS = 1000
+
+function offsetAt(ms: number, timeZone: string): number {
+  const quarter = Math.floor(ms / QUARTER_MS)
+  const key = `${timeZone} ${quarter}`
+  let offset = offsets.get(key)
+  if (offset === undefined) {
+    offset = readAsUtc(toWallClock(quarter * QUARTER_MS, timeZone)) - quarter * QUARTER_MS
+    if (offsets.size >= MOST_OFFSETS) offsets.clear()
+    offsets.set(key, offset)
+  }
+  return offset
+}
 
 /**
  * A wall clock to its instant. An hour that comes twice in autumn is taken for the first time, one that spring skips
@@ -220,10 +237,9 @@ const readAsUtc = (wall: string): number => Date.parse(`${wall.replace(' ', 'T')
  */
 export function toInstant(wall: string, timeZone: string): string {
   const asUtc = readAsUtc(wall)
-  const offsetAt = (ms: number) => readAsUtc(toWallClock(ms, timeZone)) - ms
   // A day before and after, no zone is still in the same change.
-  const before = asUtc - offsetAt(asUtc - DAY_MS)
-  const after = asUtc - offsetAt(asUtc + DAY_MS)
-  const fits = [before, after].find((ms) => toWallClock(ms, timeZone) === wall)
+  const before = asUtc - offsetAt(asUtc - DAY_MS, timeZone)
+  const after = asUtc - offsetAt(asUtc + DAY_MS, timeZone)
+  const fits = before === after ? before : [before, after].find((ms) => ms + offsetAt(ms, timeZone) === asUtc)
   return new Date(fits ?? before).toISOString()
 }

@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline/promises'
+import { EXIT } from './exit.ts'
 
 export interface Asker {
   /** The answer, or `fallback` for an empty one. */
@@ -11,7 +12,7 @@ export interface Asker {
 export function createAsker(): Asker {
   const lines = createInterface({ input: process.stdin, output: process.stderr })
   // An interrupted question ends the program as an interrupt does.
-  lines.on('SIGINT', () => process.exit(130))
+  lines.on('SIGINT', () => process.exit(EXIT.interrupted))
   return {
     async text(question, fallback = '') {
       const answer = await lines.question(`${question}${fallback === '' ? '' : ` [${fallback}]`}: `)

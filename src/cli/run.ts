@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { suggest } from '../config/suggest.ts'
 import { CordboardError, ERRORS, type ErrorCode } from '../errors.ts'
 import { commands } from './commands.ts'
@@ -6,6 +5,7 @@ import { EXIT } from './exit.ts'
 import { printError } from './failure.ts'
 import { printCommandHelp, printErrorHelp, printHelp } from './help.ts'
 import { createIo, type Io } from './io.ts'
+import { ownPackage } from './package-folder.ts'
 import { parse } from './parse.ts'
 
 /** Runs one command line; answers the exit code. */
@@ -26,12 +26,12 @@ export async function run(words: readonly string[]): Promise<number> {
 async function dispatch(words: readonly string[], io: Io): Promise<number> {
   const [name, ...rest] = words.filter((word) => word !== '--debug' && word !== '--no-color')
   if (name === undefined || name === '--help' || name === '-h') return say(() => printHelp(io))
-  if (name === '--version' || name === '-v') return say(() => io.out(version()))
+  if (name === '--version' || name === '-v') return say(() => io.out(ownPackage().version))
   if (name === 'help') return help(rest[0], io)
   const command = await find(name)
   if (rest.includes('--help') || rest.includes('-h')) return say(() => printCommandHelp(command, io))
   const { flags, args } = parse(name, command, rest)
-  if (flags.version === true) return say(() => io.out(version()))
+  if (flags.version === true) return say(() => io.out(ownPackage().version))
   return command.run({ flags, args, io })
 }
 
@@ -58,19 +58,4 @@ function isErrorCode(text: string): text is ErrorCode {
 function say(print: () => void): number {
   print()
   return EXIT.ok
-}
-
-/** The package's own file is two folders above this one, three once compiled. */
-export function version(): string {
-  for (const above of ['../../package.json', '../../../package.json']) {
-    try {
-      const found: { name?: string; version?: string } = JSON.parse(
-        readFileSync(new URL(above, import.meta.url), 'utf8'),
-      )
-      if (found.name === 'cordboard' && found.version) return found.version
-    } catch {
-      // Look one folder further up.
-    }
-  }
-  return 'unknown'
 }

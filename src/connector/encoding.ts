@@ -30,11 +30,10 @@ export function encodeBase64(bytes: Uint8Array): string {
 /** Null when the text is no base64. Padding may be missing; white space and the URL alphabet are refused. */
 export function decodeBase64(text: string): Uint8Array | null {
   if (!/^[A-Za-z\d+/]*={0,2}$/.test(text) || text.replace(/=+$/, '').length % 4 === 1) return null
-  try {
-    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0))
-  } catch {
-    return null
-  }
+  const binary = atob(text.replace(/=+$/, ''))
+  const bytes = new Uint8Array(binary.length)
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i)
+  return bytes
 }
 
 export function encodeBase64Url(bytes: Uint8Array): string {

@@ -37,7 +37,7 @@ function checkCount(fields: number): void {
 
 /**
  * Lenient on purpose. Zadarma posts multipart bodies whose delimiter lines have two dashes more or fewer than the
- * boundary of the content type (vendors/telephony/zadarma.md), and strict parsers return nothing. So a delimiter is any
+ * boundary of the content type, and strict parsers return nothing. So a delimiter is any
  * line of dashes, the boundary without its leading dashes, and perhaps dashes; what is missing at the end is forgiven.
  */
 function parseMultipart(text: string, contentType: string): URLSearchParams {

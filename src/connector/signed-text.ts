@@ -18,11 +18,13 @@ export function signedBytes(
   for (const part of parts) {
     const piece = pieceOf(part, request)
     if (typeof piece === 'object' && 'refused' in piece) return piece
-    pieces.push(piece)
+    const last = pieces.at(-1)
+    // Neighbouring texts are encoded as one: this is done for every request.
+    if (typeof last === 'string' && typeof piece === 'string') pieces[pieces.length - 1] = last + piece
+    else pieces.push(piece)
   }
-  const [first] = pieces
-  if (pieces.length === 1 && first !== undefined) return { data: first }
-  return { data: concat(pieces) }
+  const [only] = pieces
+  return { data: pieces.length === 1 && only !== undefined ? only : concat(pieces) }
 }
 
 function pieceOf(part: SignedPart, request: VerifiableRequest): string | Uint8Array | Refused {

@@ -3,7 +3,7 @@ import type { HttpRequest } from '../connector/platform.ts'
 import { asCordboardError, CordboardError } from '../errors.ts'
 import { type Agents, isRefusal } from './address-guard.ts'
 import { framingHeaders, type Payload, type Upload, upload } from './http-body.ts'
-import { readBeforeFailing } from './patient-socket.ts'
+import { tend } from './socket-care.ts'
 
 /** A connection that is not there after this long will not come; the rest of the time is for the answer. */
 const LONGEST_CONNECT_MS = 10_000
@@ -66,7 +66,7 @@ export function exchange(
     // exchange and take the answer with it. got still ends the request, and times the answer from then.
     stream.once('request', (native) => {
       native.on('error', () => undefined)
-      native.once('socket', readBeforeFailing)
+      native.once('socket', tend)
       if (!payload) {
         if (!bodyless) stream.end()
         return
@@ -138,7 +138,12 @@ function boundedBody(
     new CordboardError('too_large', `The answer of ${url.host} is larger than ${maxBytes} bytes`)
   let seen = 0
   let ended = false
+  let waiting = false
   let controller: ReadableStreamDefaultController<Uint8Array> | undefined
+  // One timer for all chunks. It counts only while we wait: a consumer that takes its time is nobody's silence.
+  const idle = setTimeout(() => {
+    if (waiting) fail(late(url, timeoutMs))
+  }, timeoutMs).unref()
   const stream = new ReadableStream<Uint8Array>(
     {
       start(given) {
@@ -146,27 +151,33 @@ function boundedBody(
       },
       async pull(given) {
         if (announced > maxBytes) return fail(tooLarge())
-        const idle = setTimeout(() => fail(late(url, timeoutMs)), timeoutMs)
+        idle.refresh()
+        waiting = true
         try {
           const { done, value } = await chunks.next()
           if (ended) return
           if (done) {
             ended = true
+            clearTimeout(idle)
             given.close()
             finish()
             return
           }
+          // A Node whose parser hands on no copies would make `tend` empty this chunk: loud beats silent.
+          if (value.buffer.detached)
+            return fail(new CordboardError('internal', 'A chunk was freed too early'))
           seen += value.byteLength
           if (seen > maxBytes) return fail(tooLarge())
           given.enqueue(value)
         } catch (error) {
           fail(explained(error, url, true))
         } finally {
-          clearTimeout(idle)
+          waiting = false
         }
       },
       cancel() {
         ended = true
+        clearTimeout(idle)
         finish()
         source.destroy()
       },
@@ -178,6 +189,7 @@ function boundedBody(
     fail(error) {
       if (ended) return
       ended = true
+      clearTimeout(idle)
       controller?.error(error)
     },
   }

@@ -4,7 +4,7 @@ import { createApp } from '../app.ts'
 import { CordboardError } from '../errors.ts'
 import type { Token } from '../http/auth.ts'
 import type { Deps } from '../pipeline/deps.ts'
-import { createWorker, type Worker } from '../pipeline/work.ts'
+import { createWorker, type Worker, type WorkOptions } from '../pipeline/work.ts'
 import { lockDataDir } from './lock.ts'
 import { type OpenOptions, openDeps } from './open.ts'
 
@@ -14,6 +14,8 @@ export interface ServeOptions extends OpenOptions {
   host?: string
   /** Default 8080; 0 takes a free one. */
   port?: number
+  /** Other leases and sweeps than the usual, for tests of what happens when they run out. */
+  work?: WorkOptions
 }
 
 export interface RunningServer {
@@ -45,7 +47,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     const deps = await openDeps(options)
     const app = createApp({ ...deps, tokens })
     const server = createAdaptorServer({ fetch: app.fetch, serverOptions: LIMITS }) as Server
-    const worker = createWorker(deps)
+    const worker = createWorker(deps, options.work)
     try {
       await listen(server, port, host)
     } catch (error) {

@@ -18,6 +18,8 @@ export interface DemoOptions {
   /** Of the Cordboard; 0 takes a free one. */
   port: number
   print: (line: string) => void
+  /** For what is less important. */
+  dim: (text: string) => string
   /** Ends the demo. */
   signal: AbortSignal
 }
@@ -139,7 +141,7 @@ class Demo {
 
   async play(demo: DemoCall): Promise<void> {
     this.#played += 1
-    this.#options.print(`\n${this.#dim('call')} ${this.#played}  ${demo.title}`)
+    this.#options.print(`\n${this.#options.dim('call')} ${this.#played}  ${demo.title}`)
     for (const { connection, rule } of demo.faults ?? []) this.#sandbox.world.vendor(connection).fail(rule)
     const call = await toSampleCall(demo, `demo-${this.#played}`, Date.now())
     const webhooks = this.#sandbox.world.vendor(demo.connection).place?.(call) ?? []
@@ -295,14 +297,8 @@ class Demo {
   #line({ at, stage, connection, says, id }: JourneyLine): void {
     const time = new Date(at).toISOString().slice(11, 19)
     this.#options.print(
-      `  ${this.#dim(time)}  ${stage.padEnd(10)} ${connection.padEnd(20)} ${says}  ${this.#dim(id)}`,
+      `  ${this.#options.dim(time)}  ${stage.padEnd(10)} ${connection.padEnd(20)} ${says}  ${this.#options.dim(id)}`,
     )
-  }
-
-  #dim(text: string): string {
-    return this.#options.json || process.env.NO_COLOR || !process.stdout.isTTY
-      ? text
-      : `\u001b[2m${text}\u001b[22m`
   }
 
   async #settled(): Promise<boolean> {

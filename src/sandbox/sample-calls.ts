@@ -1,6 +1,6 @@
 import type { FaultRule, SampleCall, SandboxWebhook } from '../connector/sandbox.ts'
-import { loadRecording } from './recordings-node.ts'
 import { SAMPLES } from './recordings.ts'
+import { loadRecording } from './recordings-node.ts'
 import { OWN_PHONE } from './world.ts'
 
 /** One call of the demo: what happens, how its webhooks come in, and what is made to fail meanwhile. */

@@ -2,7 +2,7 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import { loadConnector, loadSandbox } from '../../connectors/index.ts'
-import type { SandboxWebhook } from '../connector/sandbox.ts'
+import type { SandboxOptions, SandboxWebhook } from '../connector/sandbox.ts'
 import { createSigner } from '../node/signer.ts'
 import { readCarriedTranscript } from './recordings.ts'
 import { type Sender, type SignedWebhook, signWebhook } from './webhook.ts'
@@ -16,6 +16,8 @@ export interface ServeSandboxOptions {
   host?: string
   /** Over the keys of a connection. */
   settings?: Readonly<Record<string, Record<string, unknown>>>
+  /** How a stand-in's webhook is sent to Cordboard; default once, over HTTP. */
+  deliver?: SandboxOptions['deliver']
 }
 
 export interface RunningSandbox {
@@ -62,16 +64,7 @@ export async function serveSandbox(options: ServeSandboxOptions): Promise<Runnin
       }, ms)
       timers.add(timer)
     },
-    async deliver({ url, method, headers, body }) {
-      const response = await fetch(url, {
-        method,
-        headers,
-        body,
-        redirect: 'manual',
-        signal: AbortSignal.timeout(5_000),
-      })
-      return { status: response.status }
-    },
+    deliver: options.deliver ?? deliverOnce,
     async download(url) {
       const response = await fetch(url, { signal: AbortSignal.timeout(10_000) })
       return response.ok ? new Uint8Array(await response.arrayBuffer()) : null
@@ -117,19 +110,25 @@ export async function serveSandbox(options: ServeSandboxOptions): Promise<Runnin
     },
     async stop() {
       for (const timer of timers) clearTimeout(timer)
-      await Promise.all(servers.map(close))
+      await Promise.all(servers.map(stopServer))
     },
   }
 }
 
-function listen(server: Server, port: number, host: string): Promise<void> {
+/** Over HTTP, as vendors do: they hang up after a few seconds and follow no redirect. */
+export const deliverOnce: SandboxOptions['deliver'] = async ({ url, ...init }) => {
+  const response = await fetch(url, { ...init, redirect: 'manual', signal: AbortSignal.timeout(5_000) })
+  return { status: response.status }
+}
+
+export function listen(server: Server, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, resolve)
   })
 }
 
-function close(server: Server): Promise<void> {
+export function stopServer(server: Server): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve())
     server.closeAllConnections()

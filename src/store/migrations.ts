@@ -19,6 +19,7 @@ export const MIGRATIONS: readonly Migration[] = [
         media_id text, bytes integer not null, dedupe_key text not null, repeats integer not null,
         state text not null, reason text)`,
       `create unique index deliveries_dedupe on deliveries (connection, dedupe_key)`,
+      `create index deliveries_connection on deliveries (connection, id)`,
       `create index deliveries_trouble on deliveries (state, id) where state in ('unreadable', 'ignored')`,
 
       `create table refusals (
@@ -45,6 +46,7 @@ export const MIGRATIONS: readonly Migration[] = [
         agent_extension text, submit_hash text, call text not null, analysis text, joined_into text,
         fence integer not null)`,
       `create index calls_started on calls (started_at desc, id desc) where joined_into is null`,
+      `create index calls_joined on calls (joined_into) where joined_into is not null`,
       `create index calls_phone on calls (customer_phone, started_at desc, id desc)`,
       `create index calls_tail on calls (customer_tail, started_at desc, id desc)`,
       `create index calls_connection on calls (connection, started_at desc, id desc)`,

@@ -12,7 +12,7 @@ export interface WriterThread {
   up(): boolean
   /** Rejects with `storage_unavailable` when the storage fails or the thread dies before it has answered. */
   send(job: Job, hand?: readonly ArrayBuffer[]): Promise<Answer>
-  /** After the `close` job: the thread ends by itself. */
+  /** Ends the thread, also one that is just being started again. */
   end(): Promise<void>
 }
 
@@ -88,12 +88,7 @@ export async function startWriterThread(options: WriterOptions): Promise<WriterT
     },
     async end() {
       ending = true
-      const last = worker
-      if (last === null) return
-      await new Promise<void>((resolve) => {
-        last.once('exit', () => resolve())
-        last.ref()
-      })
+      await worker?.terminate()
     },
   }
 }

@@ -175,7 +175,8 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
           })
         }
         reader.close()
-        if (thread.up()) await thread.send({ kind: 'close' })
+        // What was acknowledged is in the log, whether or not it can be moved into the file now.
+        if (thread.up()) await thread.send({ kind: 'close' }).catch(() => undefined)
         await thread.end()
       })()
       return closing

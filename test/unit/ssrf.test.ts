@@ -30,18 +30,18 @@ const friend = http.createServer((request, response) => {
   }
   response.end('friend')
 })
-const listen = (server: http.Server, host: string) =>
+const listen = (server: http.Server, host: string, port = 0) =>
   new Promise<number>((resolve, reject) => {
-    server.once('error', reject).listen(0, host, () => resolve((server.address() as AddressInfo).port))
+    server.once('error', reject).listen(port, host, () => resolve((server.address() as AddressInfo).port))
   })
 let trapPort = 0
 let friendPort = 0
 beforeAll(async () => {
   friendPort = await listen(friend, '127.0.0.1')
   for (const { server, host } of traps) {
-    // A machine without IPv6 has nothing to trap there.
-    const port = await listen(server, host).catch(() => 0)
-    if (host === '127.0.0.1') trapPort = port
+    // Both on one port. A machine without IPv6 has nothing to trap there.
+    const port = await listen(server, host, trapPort).catch(() => 0)
+    trapPort ||= port
   }
 })
 afterAll(() => {

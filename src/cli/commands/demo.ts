@@ -1,4 +1,5 @@
 import { defineCommand, jsonOption } from '../command.ts'
+import { untilInterrupted } from '../interrupt.ts'
 import { portOf } from '../port.ts'
 
 export const command = defineCommand({
@@ -14,12 +15,15 @@ export const command = defineCommand({
     ...jsonOption,
   },
   args: [0, 0],
-  async run({ flags }) {
+  async run({ flags, io }) {
     const { runDemo } = await import('../../sandbox/demo.ts')
     return runDemo({
       once: flags.once ?? false,
       json: flags.json ?? false,
       port: portOf('demo', flags.port, 0),
+      print: io.out,
+      dim: (text) => (flags.json ? text : io.paint('dim', text)),
+      signal: untilInterrupted(),
     })
   },
 })

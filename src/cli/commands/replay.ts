@@ -44,16 +44,14 @@ export const command = defineCommand({
         throw wrong('replay', '--dry-run counts by a filter, not by an id')
       if (id === undefined) {
         const found: Replayed = await target.post('/v1/deliveries/replay', { ...filter, dryRun: true })
-        const isDone = flags['dry-run'] === true || found.matched === 0
-        if (isDone && flags.json) io.json(found)
-        else
-          io.err(
-            `${found.matched} deliveries would be replayed, such as ${found.sample.slice(0, 3).join(', ') || 'none'}`,
-          )
-        if (isDone) {
+        const says = `${found.matched} deliveries would be replayed, such as ${found.sample.slice(0, 3).join(', ') || 'none'}`
+        if (flags['dry-run'] || found.matched === 0) {
+          if (flags.json) io.json(found)
+          else io.out(says)
           if (found.matched > 0) io.err('Run it again without --dry-run to do it.')
           return EXIT.ok
         }
+        io.err(says)
         if (!flags.yes && !(await agreed(io.canAsk))) return EXIT.failed
       }
       const path =

@@ -1,19 +1,54 @@
 import { defineCommand } from '../command.ts'
+import { EXIT } from '../exit.ts'
+import { untilInterrupted } from '../interrupt.ts'
 import { portOf } from '../port.ts'
 
 export const command = defineCommand({
   usage: 'sandbox',
   about: 'Stand-ins of all vendors on this machine: no account, no key. They can be told to fail.',
   examples: [
-    ['cordboard sandbox', 'prints where each vendor’s stand-in listens'],
-    ['cordboard sandbox --port 4010', 'on a port of your choice'],
+    ['cordboard sandbox', 'prints where each vendor’s stand-in listens, and how to connect them'],
+    ['cordboard sandbox --to http://127.0.0.1:8080', 'their webhooks go to that Cordboard'],
   ],
   options: {
-    port: { type: 'string', value: 'N', about: 'where it listens; default 4010, 0 takes a free one' },
+    port: {
+      type: 'string',
+      value: 'N',
+      about: 'of its control; the vendors follow. Default 4010, 0 takes free ones',
+    },
+    to: {
+      type: 'string',
+      value: 'URL',
+      about: 'the Cordboard their webhooks go to; default http://127.0.0.1:8080',
+    },
+    write: {
+      type: 'string',
+      value: 'FILE',
+      about: 'writes a configuration with all of them, ready for serve --config',
+    },
   },
   args: [0, 0],
-  async run({ flags }) {
-    const { serveSandbox } = await import('../../sandbox/serve.ts')
-    return serveSandbox({ port: portOf('sandbox', flags.port, 4010) })
+  async run({ flags, io }) {
+    const { serveSandbox, serveControl } = await import('../../sandbox/control.ts')
+    const port = portOf('sandbox', flags.port, 4010)
+    const publicUrl = (flags.to ?? 'http://127.0.0.1:8080').replace(/\/$/, '')
+    const sandbox = await serveSandbox({ port: port === 0 ? 0 : port + 1, publicUrl })
+    const control = await serveControl(sandbox, port)
+    for (const [id, url] of sandbox.urls) io.out(`${id.padEnd(20)} ${url}`)
+    io.out(`${'control'.padEnd(20)} ${control.url}`)
+    if (flags.write !== undefined) {
+      const { writeSandboxConfig } = await import('../../sandbox/config-file.ts')
+      const { configFile, envFile } = await writeSandboxConfig(sandbox.world, flags.write)
+      io.err(`Written: ${configFile} and ${envFile}. Next: cordboard serve --config ${configFile}`)
+    }
+    io.err(`Play a call:   curl -X POST ${control.url}/calls -d '{"connection":"sandbox-twilio"}'`)
+    io.err(
+      `Make it fail:  curl -X POST ${control.url}/faults -d '{"connection":"sandbox-hubspot","fault":{"kind":"status","status":429,"retryAfter":"2"}}'`,
+    )
+    io.err(`Look inside:   curl ${control.url}/book/sandbox-hubspot`)
+    await new Promise((resolve) => untilInterrupted().addEventListener('abort', resolve, { once: true }))
+    await control.stop()
+    await sandbox.stop()
+    return EXIT.ok
   },
 })

@@ -1,12 +1,11 @@
 import { resolve } from 'node:path'
 import { createLog, LOG_LEVELS, type LogLevel } from '../../node/log.ts'
 import { secretsIn } from '../../node/open.ts'
-import { type RunningServer, startServer } from '../../node/serve.ts'
+import { startServer } from '../../node/serve.ts'
 import { ADMIN_TOKEN_FILE, openTokens } from '../../node/tokens.ts'
 import { configOption, dataOption, defineCommand } from '../command.ts'
 import { dataDirOf, needConfigured } from '../configured.ts'
-import { EXIT } from '../exit.ts'
-import type { Io } from '../io.ts'
+import { untilStopped } from '../interrupt.ts'
 import { wrong } from '../parse.ts'
 import { portOf } from '../port.ts'
 
@@ -50,7 +49,7 @@ export const command = defineCommand({
     }
     // The announcement is what scripts wait for.
     io.out(`listening on ${server.url}`)
-    return untilStopped(server, io)
+    return untilStopped(() => server.stop(GRACE_MS), io)
   },
 })
 
@@ -58,19 +57,4 @@ function levelOf(text: string): LogLevel {
   const level = LOG_LEVELS.find((known) => known === text)
   if (level) return level
   throw wrong('serve', `There is no log level ${text}`, `Use one of: ${LOG_LEVELS.join(', ')}`)
-}
-
-/** The first signal ends what is under way in order, the second one at once. */
-function untilStopped(server: RunningServer, io: Io): Promise<number> {
-  return new Promise((resolve, reject) => {
-    let signals = 0
-    const stop = (signal: NodeJS.Signals) => {
-      signals += 1
-      if (signals > 1) process.exit(EXIT.interrupted)
-      io.err(`${signal}: finishing what is under way; once more stops at once`)
-      server.stop(GRACE_MS).then(() => resolve(EXIT.ok), reject)
-    }
-    process.on('SIGTERM', stop)
-    process.on('SIGINT', stop)
-  })
 }

@@ -58,7 +58,7 @@ export function telephonyTests(subject: Subject): void {
         const world = await openWorld(subject)
         const { call } = await playSampleCall(world)
         const [recording] = call.recordings
-        const audio = world.endlessAudio()
+        const audio = world.longAudio()
         if (!recording || !telephony.recording)
           throw new Error('the stand-in’s answered call has no recording')
         const response = await telephony.recording(recording, call, world.context())

@@ -74,6 +74,7 @@ function fixtureTests(subject: Subject, fixture: Fixture): void {
     const verification = verificationOf(subject, fixture)
     if (!('freshness' in verification) || !verification.freshness) return
     const { toleranceMs, header } = verification.freshness
+    expect(toleranceMs, 'nobody’s clock is further off').toBeLessThanOrEqual(600_000)
     expect(await verify(raw, verification, now + 2 * toleranceMs + 1000)).toMatchObject({ ok: false })
     expect(await verify(raw, verification, now - 2 * toleranceMs - 1000)).toMatchObject({ ok: false })
     expect(await verify(withHeader(raw, header, null), verification)).toMatchObject({ ok: false })

@@ -1,5 +1,23 @@
 import type { Socket } from 'node:net'
 
+/** What Node's own sockets lack for our exchanges. Called for each request, when it gets its socket. */
+export function tend(socket: Socket): void {
+  readBeforeFailing(socket)
+  // Behind the HTTP parser's own listener, which every request adds anew.
+  socket.off('data', freeParsed).on('data', freeParsed)
+}
+
+/**
+ * Frees what was read from the network as soon as it is parsed, instead of leaving it to the collector, which lets some
+ * 64 MB of it pile up: a recording that passes through then costs half as much memory. Node's parser hands body chunks
+ * on as copies (`http-exchange.ts` checks each one); only buffers that nobody can share are freed.
+ */
+function freeParsed(data: Buffer): void {
+  const { buffer } = data
+  const whole = data.byteOffset === 0 && data.byteLength === buffer.byteLength
+  if (whole && buffer instanceof ArrayBuffer) buffer.transfer(0)
+}
+
 /** How long a refused write may wait for the answer that explains it. What is in the kernel comes within a loop turn. */
 const PATIENCE_MS = 500
 
@@ -10,8 +28,7 @@ const patient = new WeakSet<Socket>()
  * then destroys the socket at once, and the answer that already lies in the kernel is never read: the caller sees EPIPE
  * instead of 401. On such a socket a refused write is reported only after the reading side has come to its end.
  */
-export function readBeforeFailing(socket: Socket): void {
-  // Kept-alive sockets come back with the next request.
+function readBeforeFailing(socket: Socket): void {
   if (patient.has(socket)) return
   patient.add(socket)
   const { _write, _writev } = socket

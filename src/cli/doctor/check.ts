@@ -1,0 +1,83 @@
+import type { Connection } from '../../config/model.ts'
+import { createMemoryBudgets } from '../../connector/budgets.ts'
+import { createContext } from '../../connector/context.ts'
+import type { Log } from '../../connector/contract.ts'
+import { maskSecrets } from '../../connector/mask.ts'
+import { asCordboardError, type CordboardError, ERRORS, type ErrorCode } from '../../errors.ts'
+import type { Patient } from './diagnose.ts'
+import type { Finding } from './finding.ts'
+import { secretNames } from './secret-names.ts'
+
+const TIMEOUT_MS = 20_000
+const silent: Log = { debug() {}, info() {}, warn() {}, error() {} }
+
+/** Asks the vendor with the connection's own credentials. */
+export async function checkConnection(patient: Patient, connection: Connection): Promise<Finding[]> {
+  const { configured, http, now } = patient
+  const about = { area: connection.connector.id, connection: connection.id }
+  const ctx = createContext({
+    connection,
+    publicUrl: configured.config.publicUrl,
+    http,
+    budgets: createMemoryBudgets({ now }),
+    now,
+    random: Math.random,
+    log: silent,
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  })
+  try {
+    const { says, warnings = [] } = await connection.connector.check(ctx)
+    return [
+      { ...about, level: 'ok', says },
+      ...warnings.map(({ what, fix }): Finding => ({ ...about, level: 'warning', says: what, fix })),
+      ...unsigned(connection, about),
+    ]
+  } catch (thrown) {
+    const error = asCordboardError(thrown)
+    const mask = (text: string) => maskSecrets(text, connection.secrets)
+    const said = error.vendorSaid === undefined ? '' : ` The vendor said: “${mask(error.vendorSaid)}”`
+    const says = `${WHAT[error.code] ?? mask(error.message)}.${said}`
+    return [{ ...about, level: 'problem', says, fix: mask(fixOf(error, patient, connection)) }]
+  }
+}
+
+const WHAT: Partial<Record<ErrorCode, string>> = {
+  auth: 'the vendor refuses the credentials',
+  forbidden: 'the credentials are right but lack a permission',
+  quota: 'the account’s quota is used up',
+  vendor_down: 'the vendor is not answering properly',
+  timeout: 'the vendor did not answer in time',
+}
+
+/** The table of errors speaks of a step and its call; here nothing was to be done yet. */
+const FIXES: Partial<Record<ErrorCode, string>> = {
+  not_found: 'Compare baseUrl and the ids in the configuration with the account',
+  rejected: 'Compare baseUrl and the ids in the configuration with the account',
+  invalid_payload: 'Check baseUrl: what answers there does not speak as this vendor does',
+  vendor_down: 'Check baseUrl, the network, and the vendor’s status page',
+  timeout: 'Check baseUrl, the network, and the vendor’s status page',
+  rate_limited: 'Wait until the vendor’s limit allows another request, then ask again',
+  quota: 'Buy quota, or wait for its renewal',
+}
+
+function fixOf({ code, fix, why }: CordboardError, { configured }: Patient, connection: Connection): string {
+  if (code === 'auth') {
+    return `Copy it again from the account at ${connection.connector.name} into ${secretNames(configured, connection)}`
+  }
+  // A connector that names its own fix knows better than any table.
+  if (fix !== ERRORS[code].fix) return fix
+  return [why, FIXES[code] ?? fix].filter((part) => part !== undefined).join('. ')
+}
+
+function unsigned(
+  { connector, settings }: Connection,
+  about: Pick<Finding, 'area' | 'connection'>,
+): Finding[] {
+  const sides = [connector.telephony?.webhook, connector.analysis?.callback, connector.crm?.callback]
+  return sides.flatMap((side): Finding[] => {
+    const scheme = side?.verify(settings)
+    if (scheme?.scheme !== 'nothing') return []
+    const says = `anyone can send deliveries: ${scheme.reason}`
+    return [{ ...about, level: 'warning', says, fix: 'Let only the vendor’s addresses reach its hook' }]
+  })
+}

@@ -1,0 +1,40 @@
+import type { Kysely } from 'kysely'
+import type { HttpFetch } from '../../connector/platform.ts'
+import type { RunningServerState } from '../../node/lock.ts'
+import type { Schema } from '../../store/schema.ts'
+import type { Configured } from '../configured.ts'
+import { checkConnection } from './check.ts'
+import { configFindings } from './config.ts'
+import type { Finding } from './finding.ts'
+import { publicUrlFindings } from './public-url.ts'
+import { refusalFindings } from './refusals.ts'
+import { storeFindings } from './store.ts'
+
+export interface Patient {
+  configured: Configured
+  dataDir: string
+  /** For reading; null before the first start. */
+  db: Kysely<Schema> | null
+  running: RunningServerState | null
+  http: HttpFetch
+  now: () => number
+  /** Only this connection. */
+  only: string | undefined
+}
+
+/** Looks at everything, in the order an operator would: settings, folder, way in, then each vendor. */
+export async function diagnose(patient: Patient): Promise<Finding[]> {
+  const { configured, only } = patient
+  const connections = [...configured.config.connections.values()].filter(
+    ({ id }) => only === undefined || id === only,
+  )
+  const [store, publicUrl, ...each] = await Promise.all([
+    storeFindings(patient),
+    publicUrlFindings(patient, connections),
+    ...connections.map(async (connection) => [
+      ...(await checkConnection(patient, connection)),
+      ...(await refusalFindings(patient, connection)),
+    ]),
+  ])
+  return [...configFindings(configured), ...store, ...publicUrl, ...each.flat()]
+}

@@ -1,0 +1,20 @@
+/**
+ * Speed and memory, told by `npm run bench -- <name> [--json]`, never asserted in a test: the machine decides. Each bench
+ * prints a table and, as its last line, one JSON object.
+ */
+const BENCHES: Record<string, () => Promise<{ run(args: string[]): Promise<void> }>> = {
+  ingest: () => import('./ingest.ts'),
+  pipeline: () => import('./pipeline.ts'),
+  recording: () => import('./recording.ts'),
+  list: () => import('./list.ts'),
+}
+
+const [name = '', ...args] = process.argv.slice(2)
+const load = BENCHES[name]
+if (load) {
+  const bench = await load()
+  await bench.run(args)
+} else {
+  console.error(`Usage: npm run bench -- <${Object.keys(BENCHES).join('|')}> [--json]`)
+  process.exitCode = 2
+}

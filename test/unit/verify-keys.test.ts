@@ -1,0 +1,249 @@
+import { generateKeyPairSync, sign as signBytes } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { encodeBase64Url, encodeHex, utf8 } from '../../src/connector/encoding.ts'
+import { inboundRequest } from '../../src/connector/request.ts'
+import { signRaw, signRequest } from '../../src/connector/sign.ts'
+import type {
+  CustomVerification,
+  Ed25519Verification,
+  JwtVerification,
+} from '../../src/connector/verification.ts'
+import { createSigner } from '../../src/node/signer.ts'
+import { accepted, NOW, raw, refused, verify } from '../kit/requests.ts'
+import { testSigner } from '../kit/signer.ts'
+
+/** Vendors’ vectors are from their dossiers: made with the vendors’ own libraries, named beside each. */
+
+describe('jwt', () => {
+  const secret = 'vonage-signature-secret-0123456789abcdef'
+  const vonage: JwtVerification = {
+    scheme: 'jwt',
+    place: { header: 'authorization' },
+    algorithms: ['HS256'],
+    secrets: [secret],
+    issuer: 'Vonage',
+    bodyHashClaim: { claim: 'payload_hash', hash: 'sha256', encoding: 'hex' },
+  }
+  const body =
+    '{"conversation_uuid":"CON-aaaaaaaa-bbbb-cccc-dddd-0123456789ab","direction":"inbound","duration":"127","end_time":"2025-12-29T09:02:17.000Z","from":"33612345678","network":"FR-MOBILE","price":"0.00950000","rate":"0.00450000","start_time":"2025-12-29T09:00:10.000Z","status":"completed","timestamp":"2025-12-29T09:02:17.412Z","to":"33184880000","uuid":"aaaaaaaa-bbbb-cccc-dddd-0123456789ab"}'
+  const authorization =
+    'Bearer eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpYXQiOjE3NjY5OTg5MzcsImp0aSI6ImM1YmE4ZjI0LTFhMTQtNGMxMC1iZmRmLTNmYmU4Y2U1MTFiNSIsImlzcyI6IlZvbmFnZSIsInBheWxvYWRfaGFzaCI6IjBhMDcyNTczYjQ0YzI4OWU2M2Y0ZjMxY2ViNTI2YWM5ZTNiNzIzMTMyMzFjOWY5ODE5MGQxOGM1YmU4OTA5ZDkiLCJhcGlfa2V5IjoiYTFiMmMzZDQiLCJhcHBsaWNhdGlvbl9pZCI6ImFhYWFhYWFhLWJiYmItY2NjYy1kZGRkLTAxMjM0NTY3ODlhYiJ9.94ZJRqYa2ZhTKMfECoiKRr24CCia3ox_P_4DbYqzzts'
+
+  const part = (value: unknown) => encodeBase64Url(utf8(JSON.stringify(value)))
+  const tokenOf = async (header: object, claims: unknown, key = secret) => {
+    const signed = `${part(header)}.${part(claims)}`
+    return `${signed}.${encodeBase64Url(await testSigner.hmac('sha256', key, signed))}`
+  }
+  const plain: JwtVerification = {
+    scheme: 'jwt',
+    place: { header: 'authorization' },
+    algorithms: ['HS256'],
+    secrets: [secret],
+  }
+  const verifyToken = (token: string, verification = plain) =>
+    verify(raw({ headers: { authorization: `Bearer ${token}` } }), verification)
+  const HS256 = { alg: 'HS256', typ: 'JWT' }
+
+  test('Vonage (@vonage/jwt 1.14.0), bound to its body', async () => {
+    expect(await verify(raw({ body, headers: { authorization } }), vonage)).toMatchObject(accepted)
+    expect(await verify(raw({ body: `${body} `, headers: { authorization } }), vonage)).toEqual(
+      refused('the body does not fit the token’s claim payload_hash'),
+    )
+    expect(await verify(raw({ body, headers: { authorization } }), { ...vonage, issuer: 'Other' })).toEqual(
+      refused('the token’s issuer is not Other'),
+    )
+  })
+
+  test('the token never chooses its algorithm', async () => {
+    const claims = part({ iss: 'x' })
+    for (const alg of ['none', 'None', '', 'HS512', 'RS256', null]) {
+      expect(await verifyToken(`${part({ alg })}.${claims}.`)).toEqual(
+        refused('the token’s algorithm is not HS256'),
+      )
+      expect(await verifyToken(await tokenOf({ alg }, {}))).toMatchObject({ ok: false })
+    }
+    expect(await verifyToken(`${part({})}.${claims}.`)).toMatchObject({ ok: false })
+  })
+
+  test('a public key is never taken for a shared secret', async () => {
+    const pair = generateKeyPairSync('rsa', { modulusLength: 2048 })
+    const pem = pair.publicKey.export({ type: 'spki', format: 'pem' }).toString()
+    const both: JwtVerification = { ...plain, algorithms: ['HS256', 'RS256'], publicKeys: [pem] }
+    expect(await verifyToken(await tokenOf(HS256, {}, pem), both)).toMatchObject({ ok: false })
+    const signed = `${part({ alg: 'RS256' })}.${part({})}`
+    const signature = encodeBase64Url(signBytes('sha256', utf8(signed), pair.privateKey))
+    expect(await verifyToken(`${signed}.${signature}`, both)).toMatchObject(accepted)
+    expect(await verifyToken(`${signed}.${signature}`, plain)).toMatchObject({ ok: false })
+    await expect(
+      verifyToken(`${signed}.${signature}`, { ...plain, algorithms: ['RS256'] }),
+    ).rejects.toMatchObject({ code: 'config' })
+  })
+
+  test('ES256, with both signers', async () => {
+    const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const pem = pair.publicKey.export({ type: 'spki', format: 'pem' }).toString()
+    const signed = `${part({ alg: 'ES256' })}.${part({})}`
+    const signature = signBytes('sha256', utf8(signed), { key: pair.privateKey, dsaEncoding: 'ieee-p1363' })
+    const request = raw({ headers: { authorization: `Bearer ${signed}.${encodeBase64Url(signature)}` } })
+    const es256: JwtVerification = { ...plain, algorithms: ['ES256'], secrets: [], publicKeys: [pem] }
+    expect(await verify(request, es256)).toMatchObject(accepted)
+    expect(await verify(request, es256, NOW, createSigner())).toMatchObject(accepted)
+  })
+
+  const seconds = NOW / 1000
+  test.each([
+    ['expired within the leeway', { exp: seconds - 59 }, true],
+    ['expired', { exp: seconds - 61 }, false],
+    ['expiry that is no number', { exp: '9999999999' }, false],
+    ['expiry null', { exp: null }, false],
+    ['not yet valid within the leeway', { nbf: seconds + 59 }, true],
+    ['not yet valid', { nbf: seconds + 61 }, false],
+  ])('%s', async (_, claims, isAccepted) => {
+    expect(await verifyToken(await tokenOf(HS256, claims))).toMatchObject({ ok: isAccepted })
+  })
+
+  test('the audience is one of those named', async () => {
+    const withAudience = { ...plain, audience: 'cordboard' }
+    expect(
+      await verifyToken(await tokenOf(HS256, { aud: ['other', 'cordboard'] }), withAudience),
+    ).toMatchObject(accepted)
+    expect(await verifyToken(await tokenOf(HS256, { aud: 'cordboard' }), withAudience)).toMatchObject(
+      accepted,
+    )
+    expect(await verifyToken(await tokenOf(HS256, { aud: 'other' }), withAudience)).toMatchObject({
+      ok: false,
+    })
+    expect(await verifyToken(await tokenOf(HS256, {}), withAudience)).toMatchObject({ ok: false })
+  })
+
+  test('what is no token is refused', async () => {
+    const deep = encodeBase64Url(utf8('['.repeat(5000)))
+    for (const token of ['', 'a', 'a.b', 'a.b.c', '..', `${deep}.${deep}.${deep}`, 'x'.repeat(20_000)]) {
+      expect(await verifyToken(token)).toMatchObject({ ok: false })
+    }
+    expect(await verifyToken(`${await tokenOf(HS256, {})}.more`)).toMatchObject({ ok: false })
+    expect(await verifyToken(await tokenOf({ ...HS256, crit: ['exp'] }, {}))).toEqual(refused(/extension/))
+    expect(await verifyToken(await tokenOf(HS256, ['no object']))).toMatchObject({ ok: false })
+  })
+
+  test('what we sign verifies', async () => {
+    const request = raw({ body: '{}' })
+    const signed = await signRaw(request, { ...vonage, audience: 'us' }, { now: NOW, signer: testSigner })
+    expect(await verify(signed, { ...vonage, audience: 'us' })).toMatchObject(accepted)
+  })
+})
+
+describe('ed25519, Telnyx (telnyx 7.24.0)', () => {
+  const telnyx: Ed25519Verification = {
+    scheme: 'ed25519',
+    header: 'telnyx-signature-ed25519',
+    encoding: 'base64',
+    signed: [{ header: 'telnyx-timestamp' }, { text: '|' }, { body: true }],
+    publicKeys: ['A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg='],
+    freshness: { header: 'telnyx-timestamp', unit: 's', toleranceMs: 300_000 },
+  }
+  const request = raw({
+    body: '{"data":{"event_type":"call.hangup","id":"0ccc7b54-4df3-4bca-a65a-3da1ecc777f0","occurred_at":"2025-12-29T09:02:17.000000Z","payload":{"call_control_id":"v3:abc","call_leg_id":"leg-1","call_session_id":"sess-1","hangup_cause":"normal_clearing"},"record_type":"event"},"meta":{"attempt":1,"delivered_to":"https://hooks.example.com/telnyx"}}',
+    headers: {
+      'telnyx-timestamp': '1766998937',
+      'telnyx-signature-ed25519':
+        'LvLpiuzIfybbsa1kQTiRO/RAlg2jC5regHBB3VZM/0PnWUX6qo9MAaLjr1LVZdktylYmornVIo3EJxfZHV5cAg==',
+    },
+  })
+
+  test('verifies until 300 s later', async () => {
+    expect(await verify(request, telnyx, NOW + 200_000)).toMatchObject(accepted)
+    expect(await verify(request, telnyx, NOW + 200_000, createSigner())).toMatchObject(accepted)
+    expect(await verify(request, telnyx, NOW + 301_000)).toMatchObject({ ok: false })
+    expect(await verify({ ...request, body: utf8('{}') }, telnyx)).toMatchObject({ ok: false })
+  })
+
+  test('the key may be hex; one of another length is a configuration error', async () => {
+    const hex = encodeHex(Uint8Array.from(atob(telnyx.publicKeys[0] ?? ''), (char) => char.charCodeAt(0)))
+    expect(await verify(request, { ...telnyx, publicKeys: [hex] })).toMatchObject(accepted)
+    for (const publicKeys of [[], [''], ['AAAA'], ['not a key']]) {
+      await expect(verify(request, { ...telnyx, publicKeys })).rejects.toMatchObject({ code: 'config' })
+    }
+  })
+
+  test('cannot be signed here', async () => {
+    const signed = signRequest(inboundRequest(request), telnyx, { now: NOW, signer: testSigner })
+    await expect(signed).rejects.toMatchObject({ code: 'bad_request' })
+  })
+})
+
+describe('custom, as for Twilio (twilio 6.2.0)', () => {
+  const twilio: CustomVerification = {
+    scheme: 'custom',
+    reason: 'the text is the URL and all fields of the form, sorted; the port may be spelled or not',
+    header: 'x-twilio-signature',
+    secrets: ['12345'],
+    claims(request) {
+      const given = request.headers.get('x-twilio-signature') ?? ''
+      const fields = [...request.form()].sort().map(([name, value]) => name + value)
+      return [request.url, request.url.replace('.com/', '.com:443/')].map((url) => ({
+        hash: 'sha1' as const,
+        encoding: 'base64' as const,
+        signed: url + fields.join(''),
+        given,
+      }))
+    },
+  }
+  const request = raw({
+    url: 'https://mycompany.com/myapp.php?foo=1&bar=2',
+    body: 'CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234&From=%2B14158675309&To=%2B18005551212',
+    headers: {
+      'content-type': 'application/x-www-form-urlencoded',
+      'x-twilio-signature': 'RSOYDt4T1cUTdK1PDd93/VVr8B8=',
+    },
+  })
+
+  test('accepted when one claim fits one secret', async () => {
+    expect(await verify(request, { ...twilio, secrets: ['new', '12345'] })).toEqual({
+      ok: true,
+      with: 'secret 2 of 2, base64',
+    })
+    const port = { ...request, url: 'https://mycompany.com:443/myapp.php?foo=1&bar=2' }
+    expect(await verify(port, twilio)).toMatchObject({ ok: false })
+  })
+
+  test('every digest must fit too', async () => {
+    const withDigest = (given: string): CustomVerification => ({
+      ...twilio,
+      digests: ({ body }) => [{ hash: 'sha256', encoding: 'hex', of: body, given }],
+    })
+    const right = encodeHex(await testSigner.digest('sha256', request.body))
+    expect(await verify(request, withDigest(right))).toMatchObject(accepted)
+    for (const given of ['', 'zz', '00'.repeat(32)])
+      expect(await verify(request, withDigest(given))).toEqual(refused(/the sha256 of the body/))
+  })
+
+  test('nothing to claim, a reason to refuse and a hostile body refuse', async () => {
+    expect(await verify(request, { ...twilio, claims: () => [] })).toMatchObject({ ok: false })
+    expect(await verify(request, { ...twilio, claims: () => ({ refused: 'because' }) })).toEqual(
+      refused('because'),
+    )
+    const many = { ...request, body: utf8('x=1&'.repeat(2000)) }
+    expect(await verify(many, twilio)).toEqual(refused(/more than 1000 fields/))
+    expect(await verify({ ...request, headers: [] }, twilio)).toEqual(
+      refused('the header x-twilio-signature is missing'),
+    )
+  })
+
+  test('the first claim is what gets signed', async () => {
+    const added = await signRequest(inboundRequest(request), twilio, { now: NOW, signer: testSigner })
+    expect(added).toEqual({ 'x-twilio-signature': 'RSOYDt4T1cUTdK1PDd93/VVr8B8=' })
+  })
+
+  test('a secret in the URL is not told', async () => {
+    const secret = 'path-secret-0001'
+    const hidden = { ...request, url: `https://mycompany.com/${secret}/x` }
+    const answer = await verify(hidden, { ...twilio, secrets: [secret] })
+    expect(JSON.stringify(answer)).not.toContain(secret)
+  })
+})
+
+test('a vendor that signs nothing is accepted with the reason', async () => {
+  const answer = await verify(raw({}), { scheme: 'nothing', reason: 'the vendor signs nothing' })
+  expect(answer).toEqual({ ok: true, with: 'nothing: the vendor signs nothing' })
+})
