@@ -8,6 +8,8 @@ export {
   type ConnectionInput,
   defineConfig,
   type FlowInput,
+  type KeepInput,
+  type SecretReference,
   secret,
 } from './config/define.ts'
 export type { FlowFilter } from './config/model.ts'

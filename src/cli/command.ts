@@ -1,6 +1,6 @@
 import type { Io } from './io.ts'
 
-export interface Option {
+interface Option {
   type: 'string' | 'boolean'
   /** What stands for the value in the help: `FILE`. */
   value?: string
@@ -8,7 +8,7 @@ export interface Option {
 }
 type Options = Readonly<Record<string, Option>>
 
-export type Flags<Some extends Options> = {
+type Flags<Some extends Options> = {
   readonly [Name in keyof Some]?: Some[Name]['type'] extends 'boolean' ? boolean : string
 }
 

@@ -52,7 +52,7 @@ export const commonKeys = {
     .describe('how long to wait for a recording that nobody announced'),
 }
 
-export const flowFilter = z.strictObject({
+const flowFilter = z.strictObject({
   direction: oneOrMore(z.enum(DIRECTIONS)).optional(),
   result: oneOrMore(z.enum(RESULTS)).optional(),
   minTalkMs: z.int().min(0).optional().describe('shortest conversation, in milliseconds'),
@@ -107,7 +107,6 @@ export const configFile = z.strictObject({
 
 export type ConfigFile = z.output<typeof configFile>
 export type FlowEntry = ConfigFile['flows'][number]
-export type CommonKeys = z.output<z.ZodObject<typeof commonKeys>>
 
 /** Keys that may stand at a place of the file; null where any may (a connection: its connector decides). */
 export function knownKeys(path: readonly PropertyKey[]): readonly string[] | null {

@@ -27,7 +27,7 @@ export interface FetchInit {
   body?: string | Uint8Array | URLSearchParams | FormData | ReadableStream<Uint8Array>
   /** Which request budget it counts against; default `default`. */
   bucket?: string
-  /** Whole-exchange limit in ms until the response's headers are in; default 30,000. */
+  /** Until the response's headers are in, in ms; starts anew with each piece of an upload. Default 30,000. */
   timeoutMs?: number
   /** Limit of the response body; default 8 MB. Streams of recordings ask for more. */
   maxBytes?: number

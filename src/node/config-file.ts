@@ -28,7 +28,7 @@ export interface ReadOptions {
 }
 
 /** Null when there is none and none was named. */
-export function findConfigFile(given: string | undefined, cwd: string): string | null {
+function findConfigFile(given: string | undefined, cwd: string): string | null {
   if (given !== undefined) {
     const file = resolve(cwd, given)
     if (existsSync(file)) return file

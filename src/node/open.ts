@@ -13,7 +13,7 @@ import { createLog } from './log.ts'
 import { createSigner } from './signer.ts'
 
 export const STORE_FILE = 'cordboard.db'
-export const MEDIA_FOLDER = 'media'
+const MEDIA_FOLDER = 'media'
 
 export interface OpenOptions extends Partial<Omit<Deps, 'config'>> {
   config: Config

@@ -65,6 +65,8 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
       stop: (graceMs) => {
         if (stopping) server.closeAllConnections()
         stopping ??= Promise.all([drain(server, graceMs), worker.stop(graceMs)])
+          // What was refused since the last sweep is only counted in memory so far.
+          .then(() => deps.refusals.flush())
           .then(() => deps.close())
           .finally(() => lock.release())
         return stopping

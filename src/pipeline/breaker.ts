@@ -18,12 +18,14 @@ const LONGEST_PAUSE_MS = 300_000
 const CHECK_PAUSE_MS = 60_000
 
 /** Codes that only a successful `check` closes. */
-const NEEDS_CHECK: ReadonlySet<string> = new Set(['auth', 'quota'] satisfies ErrorCode[])
+export const NEEDS_CHECK: ReadonlySet<string> = new Set(['auth', 'quota'] satisfies ErrorCode[])
+const DOWN: ReadonlySet<string> = new Set(['vendor_down', 'timeout'] satisfies ErrorCode[])
 
-export const needsCheck = (row: Pick<BreakerRow, 'code'>) => row.code !== null && NEEDS_CHECK.has(row.code)
+export const needsCheck = (row: Pick<BreakerRow, 'state' | 'code'>) =>
+  row.state === 'open' && row.code !== null && NEEDS_CHECK.has(row.code)
 
 /** Breakers as this worker knows them; the store has the truth, `refresh` reads it (with every sweep). */
-export function createBreakers(deps: Pick<Deps, 'store' | 'now' | 'random' | 'log'>) {
+export function createBreakers(deps: Pick<Deps, 'store' | 'now' | 'random' | 'log' | 'config'>) {
   let rows = new Map<string, BreakerRow>()
 
   const save = (row: BreakerRow): Query => {
@@ -33,6 +35,14 @@ export function createBreakers(deps: Pick<Deps, 'store' | 'now' | 'random' | 'lo
       .insertInto('breakers')
       .values(row)
       .onConflict((conflict) => conflict.column('connection').doUpdateSet(update))
+  }
+
+  const close = (row: BreakerRow): Query[] => {
+    const nothing = { code: null, says: null, failures: 0, opened_at: null, retry_at: null }
+    const closed = save({ connection: row.connection, state: 'closed', ...nothing })
+    if (row.state === 'closed') return [closed]
+    deps.log.info('breaker closed', { connection: row.connection })
+    return [closed, resolveIssues(deps, row.connection, ['auth', 'quota', 'vendor_down', 'timeout'])]
   }
 
   return {
@@ -46,43 +56,39 @@ export function createBreakers(deps: Pick<Deps, 'store' | 'now' | 'random' | 'lo
     room(lane: string, wanted: number): { room: number; at: number | null } {
       const row = rows.get(lane)
       if (row?.state !== 'open') return { room: wanted, at: null }
+      if (needsCheck(row)) return { room: staysOpenFor(row) ? wanted : 0, at: null }
       const retryAt = row.retry_at ?? deps.now()
-      if (needsCheck(row) || retryAt > deps.now()) return { room: 0, at: needsCheck(row) ? null : retryAt }
+      if (retryAt > deps.now()) return { room: 0, at: retryAt }
       // Half open: nobody else tries until this one has had time to answer.
       rows.set(lane, { ...row, retry_at: deps.now() + FIRST_PAUSE_MS })
       return { room: Math.min(1, wanted), at: null }
     },
 
-    /** A step of the connection went well. Queries only when something changes. */
+    /** The connection answered a step as it should. Queries only when that changes something. */
     succeeded(connection: string): Query[] {
       const row = rows.get(connection)
-      if (!row || (row.state === 'closed' && row.failures === 0)) return []
-      const closed = save({
-        ...row,
-        state: 'closed',
-        code: null,
-        says: null,
-        failures: 0,
-        opened_at: null,
-        retry_at: null,
-      })
-      if (row.state === 'closed') return [closed]
-      deps.log.info('breaker closed', { connection })
-      return [
-        closed,
-        ...wakeParked(deps, connection),
-        resolveIssues(deps, connection, ['auth', 'quota', 'vendor_down', 'timeout']),
-      ]
+      if (!row || needsCheck(row) || (row.state === 'closed' && row.failures === 0)) return []
+      return close(row)
+    },
+
+    /** The connection took our credentials again, or has quota again. Parked steps go on with the next sweep. */
+    checked(connection: string): Query[] {
+      const row = rows.get(connection)
+      return row ? close(row) : []
     },
 
     /** A step of the connection failed with this error. */
     failed(connection: string, error: CordboardError): Query[] {
       const trips = NEEDS_CHECK.has(error.code)
-      if (!trips && error.code !== 'vendor_down' && error.code !== 'timeout') return []
+      if (!deps.config.connections.has(connection) || !(trips || DOWN.has(error.code))) return []
       const row = rows.get(connection)
       const failures = (row?.failures ?? 0) + 1
-      const opens = trips || failures >= PATIENCE
       const now = deps.now()
+      if (row && needsCheck(row)) {
+        // What it waits for stays the same: only a check ends it, whatever else goes wrong meanwhile.
+        return [save({ ...row, failures, retry_at: trips ? now + CHECK_PAUSE_MS : row.retry_at })]
+      }
+      const opens = trips || row?.state === 'open' || failures >= PATIENCE
       const pause = trips
         ? CHECK_PAUSE_MS
         : Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.max(0, failures - PATIENCE))
@@ -95,24 +101,16 @@ export function createBreakers(deps: Pick<Deps, 'store' | 'now' | 'random' | 'lo
         opened_at: opens ? (row?.opened_at ?? now) : null,
         retry_at: opens ? now + pause : null,
       }
-      if (!opens || row?.state === 'open') return [save(next)]
+      if (!opens || (row?.state === 'open' && !trips)) return [save(next)]
       deps.log.warn('breaker opened', { connection, code: error.code, failures })
       return [save(next), openIssue(deps, { kind: 'connection', connection }, error)]
     },
   }
+
+  /** Without quota an analysis service takes no calls, but what it has already been paid for is still fetched. */
+  function staysOpenFor({ connection, code }: BreakerRow): boolean {
+    return code === 'quota' && deps.config.connections.get(connection)?.connector.analysis !== undefined
+  }
 }
 
 export type Breakers = ReturnType<typeof createBreakers>
-
-/** Steps that parked because of the connection go on. */
-export function wakeParked(deps: Pick<Deps, 'store' | 'now'>, connection: string): Query[] {
-  const now = deps.now()
-  return [
-    deps.store.db
-      .updateTable('steps')
-      .set({ state: 'waiting', due_at: now, code: null, reason: null, updated_at: now })
-      .where('connection', '=', connection)
-      .where('state', '=', 'parked')
-      .where('code', 'in', [...NEEDS_CHECK]),
-  ]
-}

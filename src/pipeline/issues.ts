@@ -1,8 +1,10 @@
+import { sql } from 'kysely'
 import { newId } from '../call/ids.ts'
-import { type CordboardError, ERRORS, type ErrorCode } from '../errors.ts'
+import type { CordboardError, ErrorCode } from '../errors.ts'
 import type { Query } from '../store/port.ts'
-import type { IssueRow } from '../store/schema.ts'
+import type { IssueRow, StepKind } from '../store/schema.ts'
 import type { Deps } from './deps.ts'
+import { inWords } from './timeline.ts'
 
 type Where = Pick<IssueRow, 'kind' | 'connection'> &
   Partial<Pick<IssueRow, 'call_id' | 'step_id' | 'delivery_id'>>
@@ -14,10 +16,9 @@ export function openIssue(
   error: CordboardError,
 ): Query {
   const now = deps.now()
-  const says = error.vendorSaid ? `${error.message}. The vendor said: ${error.vendorSaid}` : error.message
   const last = {
     last_at: now,
-    says: says.slice(0, 1000),
+    says: inWords(error).slice(0, 1000),
     fix: error.fix,
     call_id: where.call_id ?? null,
     step_id: where.step_id ?? null,
@@ -39,12 +40,7 @@ export function openIssue(
       conflict.columns(['kind', 'code', 'connection']).doUpdateSet((eb) => ({
         ...last,
         count: eb('issues.count', '+', 1),
-        state: eb
-          .case()
-          .when('issues.state', '=', 'resolved')
-          .then('open')
-          .else(eb.ref('issues.state'))
-          .end() as never,
+        state: sql`case when issues.state = 'resolved' then 'open' else issues.state end`,
       })),
     )
 }
@@ -58,13 +54,50 @@ export function resolveIssues(
   return deps.store.db
     .updateTable('issues')
     .set({ state: 'resolved', last_at: deps.now() })
+    .where('kind', '=', 'connection')
     .where('connection', '=', connection)
     .where('code', 'in', [...codes])
     .where('state', 'in', ['open', 'acknowledged'])
 }
 
-/** The error as one line of the timeline. */
-export function inWords(error: CordboardError): string {
-  const what = error.message === '' ? ERRORS[error.code].title : error.message
-  return error.vendorSaid ? `${what} — the vendor said: ${error.vendorSaid}` : what
+/**
+ * Knows (refreshed with every sweep) which kinds of step have an issue open at which connection, so that a step that goes
+ * well costs nothing more unless there is something to close.
+ */
+export function createIssueWatch(deps: Pick<Deps, 'store' | 'now'>) {
+  const { db } = deps.store
+  let open = new Set<string>()
+  return {
+    async refresh(): Promise<void> {
+      const rows = await db
+        .selectFrom('issues')
+        .select(['kind', 'connection'])
+        .where('state', 'in', ['open', 'acknowledged'])
+        .execute()
+      open = new Set(rows.map((row) => `${row.kind} ${row.connection}`))
+    },
+
+    /** A step of this kind went well there: issues of which no stuck step and no unreadable delivery is left are over. */
+    worked(kind: StepKind, connection: string): Query[] {
+      if (!open.has(`${kind} ${connection}`)) return []
+      return [
+        db
+          .updateTable('issues')
+          .set({ state: 'resolved', last_at: deps.now() })
+          .where('kind', '=', kind)
+          .where('connection', '=', connection)
+          .where('state', 'in', ['open', 'acknowledged'])
+          .where(
+            sql<boolean>`not exists (select 1 from steps where steps.connection = issues.connection
+              and steps.code = issues.code and steps.kind = issues.kind and steps.state in ('parked', 'dead'))`,
+          )
+          .where(
+            sql<boolean>`(issues.delivery_id is null or not exists (select 1 from deliveries
+              where deliveries.connection = issues.connection and deliveries.state = 'unreadable'))`,
+          ),
+      ]
+    },
+  }
 }
+
+export type IssueWatch = ReturnType<typeof createIssueWatch>

@@ -31,19 +31,14 @@ export function judge(
   now: number,
   random: () => number,
 ): Verdict {
-  if (typeof error.retry === 'object') {
-    // Spread a little beyond the named moment: everyone was told the same one.
-    return {
-      state: 'waiting',
-      dueAt: Math.ceil(now + error.retry.afterMs + random() * 250),
-      counts: error.code !== 'rate_limited',
-    }
-  }
-  if (error.code === 'rate_limited')
-    return { state: 'waiting', dueAt: now + 1_000 + Math.round(random() * 10_000), counts: false }
-  if (PARKED.has(error.code)) return { state: 'parked' }
-  if (error.retry === 'never') return { state: 'dead' }
+  const { code, retry } = error
+  // Spread a little beyond the named moment: everyone was told the same one.
+  const named = typeof retry === 'object' ? Math.ceil(now + retry.afterMs + random() * 250) : null
+  if (code === 'rate_limited')
+    return { state: 'waiting', dueAt: named ?? now + 1_000 + Math.round(random() * 10_000), counts: false }
+  if (PARKED.has(code)) return { state: 'parked' }
+  if (retry === 'never') return { state: 'dead' }
   if (step.attempts + 1 >= LEAST_ATTEMPTS && now - step.created_at >= GIVE_UP_MS) return { state: 'dead' }
   const bound = DELAYS_MS[Math.min(step.attempts, DELAYS_MS.length - 1)] ?? 0
-  return { state: 'waiting', dueAt: now + Math.round(random() * bound), counts: true }
+  return { state: 'waiting', dueAt: named ?? now + Math.round(random() * bound), counts: true }
 }

@@ -4,7 +4,7 @@ import type { ConnectorContext } from '../connector/contract.ts'
 import { CordboardError, type ErrorCode } from '../errors.ts'
 import type { Bell } from '../queue/port.ts'
 import type { Guard, Query, Rows } from '../store/port.ts'
-import type { AttemptRow, StepKind, StepRow } from '../store/schema.ts'
+import type { StepKind, StepRow } from '../store/schema.ts'
 import type { Deps } from './deps.ts'
 
 /** The lane of steps that talk to nobody outside. */
@@ -20,18 +20,35 @@ export interface Running {
   context(connection?: Connection): ConnectorContext
   /**
    * Commits in the middle of a step, under its lease: knowledge that must not be lost before the next request goes out.
-   * Throws `lease_lost` when another worker has taken the step over.
+   * Ends the execution when the lease was lost; when only a further guard no longer holds, the step starts over.
    */
   commit(queries: readonly Query[], guards?: readonly Guard[]): Promise<Rows>
 }
 
-/** What becomes of a step. Everything in `queries` and `next` is committed together with it, or nothing is. */
-export type Outcome =
-  | { done: string; queries?: readonly Query[]; guards?: readonly Guard[]; next?: readonly StepRow[] }
-  /** Not yet: again at `dueAt`, and no attempt is used up. */
-  | { again: number; says: string; code?: ErrorCode; awaiting?: string; queries?: readonly Query[] }
-  /** It cannot go on by itself, but other work follows. An issue is opened. */
-  | { dead: CordboardError; queries?: readonly Query[]; guards?: readonly Guard[]; next?: readonly StepRow[] }
+/** What is committed together with a step's end, or nothing is. */
+export interface Follow {
+  queries?: readonly Query[]
+  /** When one no longer holds, the step is executed again: nothing irreversible may have happened in between. */
+  guards?: readonly Guard[]
+  /** Steps that follow; one that exists already stays as it is. */
+  next?: readonly StepRow[]
+  /** Steps that were made due by `queries`. */
+  bells?: readonly Bell[]
+}
+
+/** What becomes of a step. */
+export type Outcome = Follow &
+  (
+    | { done: string }
+    /** Not yet: again at this time, and no attempt is used up. */
+    | { again: number; says: string; code?: ErrorCode; awaiting?: string }
+    /** It failed, and other work takes its place. An issue is opened. */
+    | { passedOn: CordboardError; at?: string }
+    /** It cannot go on by itself; the call needs attention, whatever else follows. An issue is opened. */
+    | { dead: CordboardError; at?: string }
+    /** Retried, parked or given up, as the error says. `at`: the connection that failed, when it is not the step's own. */
+    | { failed: CordboardError; at?: string }
+  )
 
 export interface NewStep {
   kind: StepKind
@@ -86,33 +103,6 @@ export function insertSteps(deps: Pick<Deps, 'store'>, steps: readonly StepRow[]
 
 export const bellsOf = (steps: readonly StepRow[]): Bell[] =>
   steps.map((step) => ({ step: step.id, lane: step.lane, dueAt: step.due_at }))
-
-/** A line on the call's timeline: one execution of a step, or a note. */
-export function attemptRow(
-  deps: Pick<Deps, 'now' | 'random'>,
-  step: Pick<StepRow, 'id' | 'call_id' | 'connection' | 'kind'>,
-  attempt: Pick<AttemptRow, 'outcome' | 'says'> & Partial<Pick<AttemptRow, 'code' | 'took_ms' | 'at'>>,
-): AttemptRow {
-  const now = deps.now()
-  return {
-    id: newId('att', now, deps.random),
-    step_id: step.id,
-    call_id: step.call_id,
-    connection: step.connection,
-    kind: step.kind,
-    at: attempt.at ?? now,
-    took_ms: attempt.took_ms ?? 0,
-    outcome: attempt.outcome,
-    code: attempt.code ?? null,
-    says: attempt.says.slice(0, 1000),
-  }
-}
-
-/** A note on the timeline, as a query for a step's batch. */
-export function note(running: Running, says: string): Query {
-  const { deps, step } = running
-  return deps.store.db.insertInto('attempts').values(attemptRow(deps, step, { outcome: 'note', says }))
-}
 
 /** The connection of this id, or an error that parks the step until the configuration has it again. */
 export function connectionOf(deps: Pick<Deps, 'config'>, id: string): Connection {

@@ -90,7 +90,7 @@ function run(requests: Buffer[], connections: number, seconds: number): Promise<
       socket.on('connect', next)
       socket.on('error', reject)
       // The answer has no body, so one chunk is one answer.
-      socket.on('data', (chunk) => {
+      socket.on('data', (chunk: Buffer) => {
         if (chunk.subarray(9, 12).equals(ACCEPTED)) {
           latencies[accepted] = performance.now() - at
           accepted += 1

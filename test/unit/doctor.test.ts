@@ -288,7 +288,7 @@ describe('a missing scope', () => {
       })
     }
     expect(await wrongOnes({ check })).toEqual([
-      'problem phone: the credentials are right but lack a permission → Add calls:read',
+      'problem phone: the credentials are right but lack a permission: The token lacks calls:read → Add calls:read',
     ])
   })
 

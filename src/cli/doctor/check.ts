@@ -35,8 +35,9 @@ export async function checkConnection(patient: Patient, connection: Connection):
   } catch (thrown) {
     const error = asCordboardError(thrown)
     const mask = (text: string) => maskSecrets(text, connection.secrets)
-    const said = error.vendorSaid === undefined ? '' : ` The vendor said: “${mask(error.vendorSaid)}”`
-    const says = `${WHAT[error.code] ?? mask(error.message)}.${said}`
+    const why = error.why === undefined ? '' : `: ${error.why}`
+    const said = error.vendorSaid === undefined ? '' : `. The vendor said: “${error.vendorSaid}”`
+    const says = mask(`${WHAT[error.code] ?? error.message}${why}${said}`)
     return [{ ...about, level: 'problem', says, fix: mask(fixOf(error, patient, connection)) }]
   }
 }
@@ -60,13 +61,13 @@ const FIXES: Partial<Record<ErrorCode, string>> = {
   quota: 'Buy quota, or wait for its renewal',
 }
 
-function fixOf({ code, fix, why }: CordboardError, { configured }: Patient, connection: Connection): string {
+function fixOf({ code, fix }: CordboardError, { configured }: Patient, connection: Connection): string {
   if (code === 'auth') {
     return `Copy it again from the account at ${connection.connector.name} into ${secretNames(configured, connection)}`
   }
   // A connector that names its own fix knows better than any table.
   if (fix !== ERRORS[code].fix) return fix
-  return [why, FIXES[code] ?? fix].filter((part) => part !== undefined).join('. ')
+  return FIXES[code] ?? fix
 }
 
 function unsigned(

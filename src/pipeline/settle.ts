@@ -1,0 +1,28 @@
+import { sql } from 'kysely'
+import type { Query } from '../store/port.ts'
+import type { Deps } from './deps.ts'
+
+/**
+ * What the steps of a call amount to, after one of them has ended: `attention` while one is stuck, `working` while one is
+ * to come, else `skipped` when the flow's rule left every CRM alone, else `done`. Committed with the step's own end.
+ */
+export function settleCall(deps: Pick<Deps, 'store' | 'now'>, callId: string): Query[] {
+  const { db, dialect } = deps.store
+  const mine = db.updateTable('calls').where('id', '=', callId).where('state', 'in', ['working', 'attention'])
+  const stuck = sql`select 1 from steps where call_id = ${callId} and state in ('parked', 'dead')`
+  const why = sql`select coalesce(code, '') || ': ' || coalesce(reason, '') from steps
+    where call_id = ${callId} and state in ('parked', 'dead') order by updated_at desc limit 1`
+  const open = sql`select 1 from steps where call_id = ${callId} and state in ('waiting', 'working')`
+  const skipped = sql`select target_reason from writebacks where call_id = ${callId} and state = 'skipped' limit 1`
+  const written = sql`select 1 from writebacks where call_id = ${callId} and state <> 'skipped'`
+  const isSkipped = sql`exists (${skipped}) and not exists (${written})`
+  const settle = mine.set({
+    updated_at: deps.now(),
+    state: sql`case when exists (${stuck}) then 'attention' when exists (${open}) then 'working'
+      when ${isSkipped} then 'skipped' else 'done' end`,
+    reason: sql`case when exists (${stuck}) then (${why}) when exists (${open}) then null
+      when ${isSkipped} then (${skipped}) end`,
+  })
+  // Two steps of one call may end at once, each still seeing the other at work: there the row is locked first.
+  return dialect === 'postgres' ? [mine.set({ updated_at: deps.now() }), settle] : [settle]
+}

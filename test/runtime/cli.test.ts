@@ -1,0 +1,158 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+
+/** The command line as people and scripts meet it: a process with arguments, two streams and an exit code. */
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+const SECRET = `whsec_${Buffer.from('a secret of the command line test').toString('base64')}`
+
+interface Ended {
+  code: number | null
+  out: string
+  err: string
+}
+
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'cordboard-cli-'))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+function start(words: readonly string[], env: Record<string, string> = {}): ChildProcess {
+  const { PATH = '', HOME = '' } = process.env
+  return spawn(process.execPath, [MAIN, ...words], { cwd: folder, env: { PATH, HOME, ...env } })
+}
+
+async function cordboard(words: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+  return ended(start(words, env))
+}
+
+function ended(child: ChildProcess): Promise<Ended> {
+  let [out, err] = ['', '']
+  child.stdout?.on('data', (chunk: Buffer) => {
+    out += chunk.toString()
+  })
+  child.stderr?.on('data', (chunk: Buffer) => {
+    err += chunk.toString()
+  })
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code, out, err })))
+}
+
+function firstMatch(child: ChildProcess, pattern: RegExp): Promise<string> {
+  let seen = ''
+  return new Promise((resolve, reject) => {
+    child.stdout?.on('data', (chunk: Buffer) => {
+      seen += chunk.toString()
+      const [, found] = pattern.exec(seen) ?? []
+      if (found !== undefined) resolve(found)
+    })
+    child.on('close', () => reject(new Error(`ended after: ${seen}`)))
+  })
+}
+
+function configure(extra = ''): void {
+  writeFileSync(
+    join(folder, 'cordboard.config.ts'),
+    `import { defineConfig, secret } from 'cordboard'
+export default defineConfig({
+  publicUrl: 'https://calls.example.com',
+  connections: { pbx: { use: 'generic', secret: secret('PBX_SECRET')${extra} } },
+  flows: [{ from: ['pbx'], analyze: [], write: [] }],
+})\n`,
+  )
+}
+
+describe('without a configuration', () => {
+  it('help begins with examples, and plain when it is not a terminal', async () => {
+    const { code, out, err } = await cordboard(['--help'])
+    expect([code, err]).toEqual([0, ''])
+    expect(out.split('\n')[0]).toBe('Examples')
+    expect(out).toContain('doctor')
+    expect((await cordboard(['--version'])).out).toMatch(/^\d+\.\d+\.\d+\n$/)
+  })
+
+  it('a mistyped command is usage, with a suggestion on stderr', async () => {
+    const { code, out, err } = await cordboard(['docter'])
+    expect([code, out]).toEqual([2, ''])
+    expect(err).toContain('There is no command docter')
+    expect(err).toContain('Did you mean: cordboard doctor')
+  })
+
+  it('what needs one ends with 3 and says how to get one; init asks nobody', async () => {
+    const [serve, calls, init] = await Promise.all([
+      cordboard(['serve', '--port', '0']),
+      cordboard(['calls']),
+      cordboard(['init']),
+    ])
+    expect(serve.code).toBe(3)
+    expect(serve.err).toContain('cordboard init')
+    expect(calls.code).toBe(1)
+    expect(calls.err).toContain('There is no store in .data')
+    expect(init.code).toBe(2)
+    expect(init.err).toContain('--phone, --analysis, --crm')
+  })
+})
+
+describe('with a configuration', () => {
+  it('that is wrong: every problem at once, exit 3, and no port is opened', async () => {
+    configure(", baseURL: 'https://x.example'")
+    const { code, out, err } = await cordboard(['serve', '--port', '0'])
+    expect([code, out]).toEqual([3, ''])
+    expect(err).toContain('cordboard.config.ts has 2 problems')
+    expect(err).toContain('Did you mean baseUrl?')
+    expect(err).toContain('The secret PBX_SECRET is not set')
+  })
+
+  it('that is right: checked, printed without its secrets', async () => {
+    configure()
+    const env = { PBX_SECRET: SECRET }
+    const [check, print] = await Promise.all([
+      cordboard(['config', 'check'], env),
+      cordboard(['config', 'print'], env),
+    ])
+    expect(check).toMatchObject({ code: 0, out: '✔ cordboard.config.ts, 1 connection, 1 flow\n' })
+    expect(print.out).toContain('•••• env PBX_SECRET (set)')
+    expect(print.out).not.toContain(SECRET.slice(6))
+  })
+
+  it('serves, takes a delivery, refuses a tampered one, shows the call, stops in order', async () => {
+    configure()
+    const env = { PBX_SECRET: SECRET }
+    const child = start(['serve', '--port', '0'], env)
+    const end = ended(child)
+    const url = await firstMatch(child, /listening on (http:\/\/127\.0\.0\.1:\d+)\n/)
+    const token = readFileSync(join(folder, '.data/admin-token'), 'utf8').trim()
+    expect(statSync(join(folder, '.data/admin-token')).mode & 0o777).toBe(0o600)
+
+    const second = cordboard(['serve', '--port', '0'], env)
+    const sent = await cordboard(['send', 'generic', 'answered-and-ended', '--json'], env)
+    expect(sent.code).toBe(0)
+    expect(JSON.parse(sent.out)).toMatchObject({ connection: 'pbx', tampered: false })
+    const tampered = await cordboard(['send', 'generic', 'missed', '--tamper'], env)
+    expect(tampered.code).toBe(0)
+    expect(tampered.out).toContain('401')
+    expect(await second).toMatchObject({ code: 3, out: '' })
+
+    let calls: Ended
+    do calls = await cordboard(['calls', '--json'], env)
+    while (calls.out === '' && calls.code === 0)
+    const { id }: { id: string } = JSON.parse(calls.out.split('\n')[0] ?? '')
+    const shown = await cordboard(['show', id, '--json', '--url', url, '--token', token])
+    expect(JSON.parse(shown.out)).toMatchObject({ id, call: { source: { connection: 'pbx' } } })
+    expect((await cordboard(['show', id], env)).out).toContain('Timeline')
+    const wrong = await cordboard(['calls', '--url', url, '--token', 'not-the-token'])
+    expect(wrong).toMatchObject({ code: 1, out: '' })
+    expect(wrong.err).toContain('unauthorized')
+
+    child.kill('SIGTERM')
+    const { code, out, err } = await end
+    expect(code).toBe(0)
+    expect(out).toBe(`listening on ${url}\n`)
+    expect(err.match(new RegExp(token, 'g'))).toHaveLength(1)
+    expect(err).not.toContain(SECRET)
+  }, 60_000)
+})
