@@ -9,7 +9,9 @@ const dist = join(root, 'dist')
 
 rmSync(dist, { recursive: true, force: true })
 const compiler = join(root, 'node_modules', 'typescript7', 'bin', 'tsc')
-const { status } = spawnSync(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' })
+const { status } = spawnSync(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json')], {
+  stdio: 'inherit',
+})
 if (status !== 0) process.exit(status ?? 1)
 
 const copies = ['src/sandbox/recordings', 'openapi/cordboard.yaml']

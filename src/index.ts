@@ -3,6 +3,7 @@
 export type { Analysis, Part, Transcript } from './call/analysis.ts'
 export type { Call, Direction, Recording, Result } from './call/call.ts'
 export type { CallEvent, Facts } from './call/facts.ts'
+export { jsonSchemas } from './call/json-schema.ts'
 export {
   type ConfigInput,
   type ConnectionInput,

@@ -89,7 +89,9 @@ export function createIssueWatch(deps: Pick<Deps, 'store' | 'now'>) {
           .where('state', 'in', ['open', 'acknowledged'])
           .where(
             sql<boolean>`not exists (select 1 from steps where steps.connection = issues.connection
-              and steps.code = issues.code and steps.kind = issues.kind and steps.state in ('parked', 'dead'))`,
+              and steps.code = issues.code and steps.kind = issues.kind and steps.state in ('parked', 'dead'))
+              and not exists (select 1 from steps where steps.id = issues.step_id
+              and steps.state in ('parked', 'dead'))`,
           )
           .where(
             sql<boolean>`(issues.delivery_id is null or not exists (select 1 from deliveries

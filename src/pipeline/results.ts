@@ -1,21 +1,19 @@
-import { type Analysis, joinParts, type Part } from '../call/analysis.ts'
-import type { Flow } from '../config/model.ts'
-import type { Guard, Query } from '../store/port.ts'
-import type { ResultRow, StepRow, SubmissionRow } from '../store/schema.ts'
-import { hashOf } from './hash.ts'
-import { matchSteps } from './plan.ts'
-import { insertSteps, note, type Running } from './step.ts'
+import { type Analysis, joinParts, PARTS, type Part } from '../call/analysis.ts'
+import type { ResultRow, SubmissionRow } from '../store/schema.ts'
+import { hashOf, isSame } from './hash.ts'
+import { keptOf } from './retention.ts'
+import { callRow, writeRound } from './round.ts'
+import { type Follow, flowOf, type Running } from './step.ts'
+import { note, noteOnce } from './timeline.ts'
 
-type Parts = Partial<Record<Part, Analysis>>
+export type Parts = Partial<Record<Part, Analysis>>
 
 /** What follows from a result, to be committed with the step that brought it. */
-export interface Followed {
+export interface Taken extends Follow {
   says: string
-  queries: Query[]
-  guards: Guard[]
-  next: StepRow[]
   /** Everything that was expected is in. */
   finished: boolean
+  queries: Required<Follow>['queries']
 }
 
 /**
@@ -26,109 +24,64 @@ export interface Followed {
 export async function takeParts(
   running: Running,
   submission: SubmissionRow,
-  flow: Flow,
   parts: Parts,
   via: ResultRow['via'],
-): Promise<Followed> {
+): Promise<Taken> {
   const { deps } = running
-  const { db } = deps.store
-  const stored = await db
-    .selectFrom('results')
-    .selectAll()
-    .where('submission_id', '=', submission.id)
-    .execute()
-  const queries: Query[] = []
-  const fresh: Part[] = []
-  for (const [name, result] of Object.entries(parts) as [Part, Analysis][]) {
-    const hash = await hashOf(deps.signer, result)
+  const stored = await resultsOf(running, submission.id)
+  const queries: Follow['queries'] & unknown[] = []
+  const fresh: Parts = {}
+  for (const name of PARTS) {
+    const result = parts[name]
+    if (!result) continue
     const known = stored.find((row) => row.part === name)
-    if (known) {
-      if (known.hash !== hash && known.via !== via) {
-        queries.push(
-          note(running, `the ${name} came again by ${via} and differs; the first, by ${known.via}, counts`),
-        )
-      }
-      continue
+    if (!known) fresh[name] = keptOf(deps, submission.created_at, result)
+    // Polling brings the same again and again, in its own form; only what contradicts is news, and only once.
+    else if (contradicts(known, result)) {
+      const says = `the ${name} came again by ${via} and differs; the first, by ${known.via}, counts`
+      queries.push(...(await noteOnce(running, submission.call_id, says)))
     }
-    fresh.push(name)
+  }
+  // Plain inserts: when another worker brought the part meanwhile, this batch fails and is looked at again.
+  for (const [part, result] of Object.entries(fresh)) {
     queries.push(
-      // A plain insert: when another worker brought the part meanwhile, this batch fails and is looked at again.
-      db.insertInto('results').values({
+      deps.store.db.insertInto('results').values({
         submission_id: submission.id,
-        part: name,
+        part,
         call_id: submission.call_id,
         via,
         received_at: deps.now(),
-        hash,
+        hash: await hashOf(deps.signer, result),
         analysis: JSON.stringify(result),
       }),
     )
   }
-  const expects = JSON.parse(submission.expects) as Part[]
-  const have = new Set<string>([...stored.map((row) => row.part), ...fresh])
-  const finished = expects.every((part) => have.has(part))
-  if (fresh.length === 0) {
-    return {
-      says: 'nothing new',
-      queries,
-      guards: [],
-      next: [],
-      finished: finished || submission.state === 'done',
-    }
+  const earlier = partsOf(stored)
+  const all: Parts = { ...fresh, ...earlier }
+  const missing = (JSON.parse(submission.expects) as Part[]).filter((part) => !all[part])
+  const names = Object.keys(fresh).join(' and ')
+  const isOver = submission.state === 'done' || submission.state === 'failed'
+  if (names === '') return { says: 'nothing new', finished: missing.length === 0 || isOver, queries }
+  if (missing.length > 0 && !isOver) {
+    return { says: `${names} is here; ${missing.join(' and ')} is still awaited`, finished: false, queries }
   }
-  if (!finished && submission.state !== 'done') {
-    const missing = expects.filter((part) => !have.has(part))
-    return {
-      says: `${fresh.join(' and ')} is here; ${missing.join(' and ')} is still awaited`,
-      queries,
-      guards: [],
-      next: [],
-      finished,
-    }
-  }
-  const earlier = Object.fromEntries(
-    stored.map((row) => [row.part, JSON.parse(row.analysis) as Analysis]),
-  ) as Parts
-  const rest = await finishWith(running, submission, flow, { ...parts, ...earlier }, via)
-  return {
-    says: `${fresh.join(' and ')} by ${via}`,
-    finished: true,
-    ...rest,
-    queries: [...queries, ...rest.queries],
-  }
+  const rest = await finish(running, submission, all, via)
+  return { ...rest, says: `${names} by ${via}`, finished: true, queries: [...queries, ...(rest.queries ?? [])] }
 }
 
 /** Ends a submission with what there is and starts the writing. */
-export async function finishWith(
+export async function finish(
   running: Running,
   submission: SubmissionRow,
-  flow: Flow,
   parts: Parts,
   via: ResultRow['via'],
-): Promise<{ queries: Query[]; guards: Guard[]; next: StepRow[] }> {
+): Promise<Follow> {
   const { deps } = running
   const { db } = deps.store
-  const call = await db
-    .selectFrom('calls')
-    .select(['id', 'version', 'generation', 'joined_into'])
-    .where('id', '=', submission.call_id)
-    .executeTakeFirstOrThrow()
-  const generation = call.generation + 1
-  const next = matchSteps(deps, flow, call.joined_into ?? call.id, generation)
-  const analysis = Object.keys(parts).length === 0 ? null : JSON.stringify(joinParts(parts))
-  const queries: Query[] = [
+  const flow = flowOf(deps, submission.flow)
+  const call = await callRow(deps, submission.call_id)
+  const ended = [
     db.updateTable('submissions').set({ state: 'done', done_at: deps.now() }).where('id', '=', submission.id),
-    db
-      .updateTable('calls')
-      .set({
-        generation,
-        version: call.version + 1,
-        updated_at: deps.now(),
-        state: next.length === 0 ? 'done' : 'working',
-        reason: null,
-        ...(analysis === null ? {} : { analysis }),
-      })
-      .where('id', '=', call.id),
     // Where polling is only the second way, the step that waits for it has nothing left to do.
     ...(via === 'callback'
       ? [
@@ -140,7 +93,47 @@ export async function finishWith(
             .where('state', 'in', ['waiting', 'parked']),
         ]
       : []),
-    ...insertSteps(deps, next),
   ]
-  return { queries, guards: [{ call: call.id, version: call.version }], next }
+  if (call.analysis !== null && (await isOutdone(running, submission, call.id))) {
+    const says = `the result of ${submission.connection} came after a later submission’s, which counts`
+    return { queries: [...ended, note(running, says)] }
+  }
+  const hasParts = Object.keys(parts).length > 0
+  const round = writeRound(deps, call, flow, hasParts ? { analysis: joinParts(parts) } : {})
+  return { ...round, queries: [...ended, ...round.queries] }
+}
+
+/** Whether a later submission of the call, or another backend's of the same round, has brought its result already. */
+async function isOutdone({ deps }: Running, submission: SubmissionRow, callId: string): Promise<boolean> {
+  const done = await deps.store.db
+    .selectFrom('submissions')
+    .select('id')
+    .where('call_id', '=', callId)
+    .where('id', '!=', submission.id)
+    .where('generation', '>=', submission.generation)
+    .where('state', '=', 'done')
+    .limit(1)
+    .execute()
+  return done.length > 0
+}
+
+export function resultsOf({ deps }: Running, submissionId: string): Promise<ResultRow[]> {
+  return deps.store.db
+    .selectFrom('results')
+    .selectAll()
+    .where('submission_id', '=', submissionId)
+    .execute()
+}
+
+/** Our own JSON, so it is not validated again. */
+export function partsOf(rows: readonly ResultRow[]): Parts {
+  return Object.fromEntries(rows.map((row) => [row.part, JSON.parse(row.analysis)]))
+}
+
+/** A webhook and a poll tell different fields of the same result: they differ when they say two things of one field. */
+function contradicts(known: ResultRow, result: Analysis): boolean {
+  const before = JSON.parse(known.analysis) as Record<string, unknown>
+  return Object.entries(result).some(
+    ([field, value]) => field !== 'raw' && before[field] !== undefined && !isSame(before[field], value),
+  )
 }

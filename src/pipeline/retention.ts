@@ -1,83 +1,110 @@
-import { sql } from 'kysely'
+import type { Analysis } from '../call/analysis.ts'
+import { newId } from '../call/ids.ts'
+import type { CallEvent } from '../call/facts.ts'
+import type { Query } from '../store/port.ts'
+import { callOf } from './call-row.ts'
 import type { Deps } from './deps.ts'
 
-/** At most this many rows a sweep: retention never holds up the work. */
-const ROOM = 500
+/** At most this many rows of a table at once, and this many times in one run: retention never holds up the work. */
+const ROOM = 90
+const RUNS = 100
 
 /**
- * Enforces `keep`: deliveries that were used are erased with their bodies in the media store; transcripts are taken out
- * of results and calls. Calls themselves stay, so that "where is that call?" has an answer.
+ * Enforces `keep`: deliveries that were used are erased with their bodies in the media store; transcripts are taken out of
+ * results, calls and events. Calls themselves stay, so that "where is that call?" has an answer. Each run goes on where the
+ * last one ended, so that it costs the same however much is stored.
  */
 export async function enforceRetention(deps: Deps): Promise<void> {
-  await eraseDeliveries(deps)
-  await eraseTranscripts(deps)
+  const { deliveriesMs, transcriptMs } = deps.config.keep
+  if (deliveriesMs !== undefined) await repeat(() => eraseDeliveries(deps, deps.now() - deliveriesMs))
+  if (transcriptMs === undefined) return
+  const before = deps.now() - transcriptMs
+  await repeat(() => eraseResults(deps, before))
+  await repeat(() => eraseFacts(deps, before))
 }
 
-async function eraseDeliveries(deps: Deps): Promise<void> {
-  const { deliveriesMs } = deps.config.keep
-  if (deliveriesMs === undefined) return
+/** What of a result may still be kept, by the age of its submission. */
+export function keptOf(deps: Pick<Deps, 'config' | 'now'>, since: number, analysis: Analysis): Analysis {
+  return isPast(deps, since) ? withoutTranscript(analysis) : analysis
+}
+
+/** Whether transcripts of this age are no longer kept. */
+export function isPast({ config, now }: Pick<Deps, 'config' | 'now'>, since: number): boolean {
+  return config.keep.transcriptMs !== undefined && since < now() - config.keep.transcriptMs
+}
+
+function withoutTranscript({ transcript: _transcript, raw: _raw, ...rest }: Analysis): Analysis {
+  return rest
+}
+
+async function repeat(some: () => Promise<number>): Promise<void> {
+  for (let run = 0; run < RUNS; run += 1) if ((await some()) < ROOM) return
+}
+
+async function eraseDeliveries(deps: Deps, before: number): Promise<number> {
   const { db } = deps.store
   const old = await db
     .selectFrom('deliveries')
     .select(['id', 'media_id'])
-    .where('received_at', '<', deps.now() - deliveriesMs)
+    .where('id', '<', firstId('dlv', before))
     .where('state', 'in', ['used', 'ignored'])
     .orderBy('id')
-    .limit(90)
+    .limit(ROOM)
     .execute()
-  if (old.length === 0) return
+  if (old.length === 0) return 0
   const ids = old.map((row) => row.id)
   await deps.store.atomic(
     [],
     [
       db.deleteFrom('deliveries').where('id', 'in', ids),
-      db.deleteFrom('steps').where('subject', 'in', ids).where('state', '=', 'done'),
+      db
+        .deleteFrom('steps')
+        .where('kind', 'in', ['merge', 'callback'])
+        .where('subject', 'in', ids)
+        .where('state', '=', 'done'),
     ],
   )
   // After the rows: a body without a row is garbage, a row without its body would be a broken promise.
   await deps.media.delete(old.flatMap((row) => (row.media_id === null ? [] : [row.media_id])))
+  return old.length
 }
 
-async function eraseTranscripts(deps: Deps): Promise<void> {
-  const { transcriptMs } = deps.config.keep
-  if (transcriptMs === undefined) return
+async function eraseResults(deps: Deps, before: number): Promise<number> {
   const { db } = deps.store
+  const place = 'retention.results'
   const old = await db
     .selectFrom('results')
     .select(['submission_id', 'part', 'call_id', 'analysis'])
-    .where('received_at', '<', deps.now() - transcriptMs)
-    .where(sql<boolean>`analysis like '%"transcript"%' or analysis like '%"raw"%'`)
+    .where('submission_id', '>', await placeOf(deps, place, ''))
+    .where('submission_id', '<', firstId('sub', before))
+    .orderBy('submission_id')
     .limit(ROOM)
     .execute()
+  const last = old.at(-1)
+  if (!last) return 0
+  const queries: Query[] = []
   for (const row of old) {
     const stripped = JSON.stringify(withoutTranscript(JSON.parse(row.analysis)))
-    const call = await db
-      .selectFrom('calls')
-      .select(['analysis', 'call'])
-      .where('id', '=', row.call_id)
-      .executeTakeFirst()
-    await deps.store.atomic(
-      [],
-      [
-        db
-          .updateTable('results')
-          .set({ analysis: stripped })
-          .where('submission_id', '=', row.submission_id)
-          .where('part', '=', row.part),
-        ...(call?.analysis
-          ? [
-              db
-                .updateTable('calls')
-                .set({ analysis: JSON.stringify(withoutTranscript(JSON.parse(call.analysis))) })
-                .where('id', '=', row.call_id),
-            ]
-          : []),
-      ],
+    queries.push(
+      db
+        .updateTable('results')
+        .set({ analysis: stripped })
+        .where('submission_id', '=', row.submission_id)
+        .where('part', '=', row.part),
     )
   }
-}
-
-function withoutTranscript(analysis: Record<string, unknown>): Record<string, unknown> {
-  const { transcript: _transcript, raw: _raw, ...rest } = analysis
-  return rest
+  const calls = await db
+    .selectFrom('calls')
+    .select(['id', 'analysis', 'joined_into'])
+    .where('id', 'in', [...new Set(old.map((row) => row.call_id))])
+    .execute()
+  for (const { id, analysis } of calls) {
+    if (analysis === null) continue
+    const stripped = JSON.stringify(withoutTranscript(JSON.parse(analysis)))
+    queries.push(db.updateTable('calls').set({ analysis: stripped }).where('id', '=', id))
+  }
+  // A submission has few parts; its last ones may stand behind the limit and are looked at again.
+  const reached = old.length < ROOM ? last.submission_id : (old.at(-3)?.submission_id ?? last.submission_id)
+  await deps.store.atomic([], [...queries, remember(deps, place, reached)])
+  return old.length
 }

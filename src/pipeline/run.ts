@@ -1,6 +1,6 @@
 import { createContext } from '../connector/context.ts'
 import type { HttpFetch } from '../connector/platform.ts'
-import { asCordboardError, CordboardError } from '../errors.ts'
+import { asCordboardError } from '../errors.ts'
 import { type Guard, isUniqueViolation, type Query } from '../store/port.ts'
 import type { StepKind, StepRow } from '../store/schema.ts'
 import { callback } from './callback.ts'
@@ -34,48 +34,128 @@ export interface Held {
   signal: AbortSignal
 }
 
+/** Thrown by `commit` in the middle of a step: a guard no longer holds. */
+const CHANGED = new Error('the step or its call has changed')
+
 /**
  * Runs one step and commits what became of it. Never rejects. Answers false when the store could not take the result: the
- * step is still ours then, and has to be handed back.
+ * step is still held then, and has to be handed back.
  */
 export async function runStep(deps: Deps, watch: Watch, held: Held): Promise<boolean> {
+  const { id, kind } = held.step
   const startedAt = deps.now()
-  const guard: Guard = { step: held.step.id, lease: held.lease }
-  let { step } = held
   try {
-    for (let fold = 0; ; fold += 1) {
-      const answered = new Set<string>()
-      const { outcome, spent } = await execute(deps, { ...held, step }, guard, answered)
-      const isLast = fold >= FOLDS || spent || held.signal.aborted || deps.now() >= held.until()
-      // One end for all that was not brought to its own: back into the queue, no attempt used up.
-      const ending: Outcome =
-        outcome === 'changed' || spent
-          ? { again: deps.now() + COMES_BACK_MS, says: spent ? 'was cut off and goes on' : 'its call changed meanwhile' }
-          : outcome
-      if (outcome !== 'changed' || isLast) {
-        const { queries, bells } = conclude(deps, watch, step, ending, { startedAt, answered })
-        const guards = 'again' in ending && isLast ? [guard] : [guard, ...(ending.guards ?? [])]
-        if (await commitOrConflict(deps, guards, queries)) {
-          deps.queue.wake(bells)
-          break
-        }
-      }
-      const mine = isLast ? undefined : await stillMine(deps, held)
-      if (!mine) {
-        deps.log.debug('step lost its lease', { step: step.id, kind: step.kind })
-        break
-      }
-      step = mine
-    }
+    await untilConcluded(deps, watch, held, startedAt)
+    return true
   } catch (error) {
-    deps.log.error('a step could not be concluded', {
-      step: step.id,
-      kind: step.kind,
-      code: asCordboardError(error).code,
-    })
+    const { code } = asCordboardError(error)
+    deps.log.error('a step could not be concluded', { step: id, kind, code })
     return false
   } finally {
-    deps.metrics.time('cordboard_step_seconds', deps.now() - startedAt, { kind: step.kind })
+    deps.metrics.time('cordboard_step_seconds', deps.now() - startedAt, { kind })
   }
+}
+
+async function untilConcluded(deps: Deps, watch: Watch, held: Held, startedAt: number): Promise<void> {
+  const { lease, signal } = held
+  let { step } = held
+  const guard: Guard = { step: step.id, lease }
+  const later = (says: string): Outcome => ({ again: deps.now() + COMES_BACK_MS, says })
+
+  for (let fold = 0; ; fold += 1) {
+    const answered = new Set<string>()
+    const outcome = await execute(deps, { ...held, step }, guard, answered)
+    const end = (ending: Outcome) => {
+      const { queries, bells } = conclude(deps, watch, step, ending, { startedAt, answered })
+      return commit(deps, [guard, ...(ending.guards ?? [])], queries, bells)
+    }
+    if (outcome !== 'changed') {
+      const isCutOff = 'failed' in outcome && (signal.aborted || outcome.failed.code === 'lease_lost')
+      if (await end(isCutOff ? later('was cut off and goes on') : outcome)) return
+    }
+    const fresh = await stillHeld(deps, held)
+    if (!fresh) {
+      deps.log.debug('step lost its lease', { step: step.id, kind: step.kind })
+      return
+    }
+    // What it works on has changed: once more, on what is stored now.
+    step = fresh
+    if (fold < FOLDS && !signal.aborted && deps.now() < held.until()) continue
+    await end(later('its call keeps changing'))
+    return
+  }
+}
+
+async function execute(
+  deps: Deps,
+  { step, signal, until }: Held,
+  guard: Guard,
+  answered: Set<string>,
+): Promise<Outcome | 'changed'> {
+  try {
+    const connection = connectionOf(deps, step.connection)
+    const running: Running = {
+      deps,
+      step,
+      connection,
+      signal,
+      context: (other = connection) =>
+        createContext({
+          connection: other,
+          publicUrl: deps.config.publicUrl,
+          http: noting(deps.http, () => answered.add(other.id)),
+          budgets: deps.budgets,
+          now: deps.now,
+          random: deps.random,
+          log: deps.log,
+          signal,
+          lease: { until },
+        }),
+      commit: async (queries, guards = []) => {
+        const rows = await deps.store.atomic([guard, ...guards], queries)
+        if (rows === 'lost') throw CHANGED
+        return rows
+      },
+    }
+    return await KINDS[step.kind](running)
+  } catch (thrown) {
+    return thrown === CHANGED ? 'changed' : { failed: asCordboardError(thrown) }
+  }
+}
+
+/** Calls `heard` with every answer, whatever it says: the other side is there. */
+function noting(http: HttpFetch, heard: () => void): HttpFetch {
+  return async (url, request) => {
+    const response = await http(url, request)
+    heard()
+    return response
+  }
+}
+
+/** False when a guard or a unique key says that the world has changed meanwhile. */
+async function commit(
+  deps: Deps,
+  guards: readonly Guard[],
+  queries: readonly Query[],
+  bells: Parameters<Deps['queue']['wake']>[0],
+): Promise<boolean> {
+  try {
+    if ((await deps.store.atomic(guards, queries)) === 'lost') return false
+  } catch (error) {
+    if (isUniqueViolation(error)) return false
+    throw error
+  }
+  deps.queue.wake(bells)
   return true
+}
+
+/** The step as it is stored now, if this worker still holds it. */
+async function stillHeld(deps: Deps, { step, lease }: Held): Promise<StepRow | undefined> {
+  return deps.store.db
+    .selectFrom('steps')
+    .selectAll()
+    .where('id', '=', step.id)
+    .where('lease', '=', lease)
+    .where('state', '=', 'working')
+    .executeTakeFirst()
 }

@@ -10,8 +10,8 @@ import { loadConfig } from '../../src/config/load.ts'
 import { createLog } from '../../src/node/log.ts'
 import { openDeps } from '../../src/node/open.ts'
 import { startServer } from '../../src/node/serve.ts'
-import type { Queue } from '../../src/queue/port.ts'
 import { createWorker, type WorkOptions } from '../../src/pipeline/work.ts'
+import type { Queue } from '../../src/queue/port.ts'
 import type { ChildAsks, ChildOptions, ChildSays } from './child.ts'
 
 const options = JSON.parse(process.argv[2] ?? '{}') as ChildOptions

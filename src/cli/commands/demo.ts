@@ -1,6 +1,6 @@
 import { defineCommand, jsonOption } from '../command.ts'
-import { untilInterrupted } from '../interrupt.ts'
 import { portOf } from '../port.ts'
+import { untilInterrupted } from '../until-stopped.ts'
 
 export const command = defineCommand({
   usage: 'demo [--once]',

@@ -1,7 +1,7 @@
 import { defineCommand } from '../command.ts'
 import { EXIT } from '../exit.ts'
-import { untilInterrupted } from '../interrupt.ts'
 import { portOf } from '../port.ts'
+import { untilInterrupted } from '../until-stopped.ts'
 
 export const command = defineCommand({
   usage: 'sandbox',

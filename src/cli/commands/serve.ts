@@ -5,9 +5,9 @@ import { startServer } from '../../node/serve.ts'
 import { ADMIN_TOKEN_FILE, openTokens } from '../../node/tokens.ts'
 import { configOption, dataOption, defineCommand } from '../command.ts'
 import { dataDirOf, needConfigured } from '../configured.ts'
-import { untilStopped } from '../interrupt.ts'
 import { wrong } from '../parse.ts'
 import { portOf } from '../port.ts'
+import { untilStopped } from '../until-stopped.ts'
 
 const GRACE_MS = 30_000
 

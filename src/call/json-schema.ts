@@ -1,0 +1,14 @@
+import { z } from 'zod'
+import { analysis } from './analysis.ts'
+import { call } from './call.ts'
+import { callEvent } from './facts.ts'
+
+/**
+ * The common call schema as JSON Schema (2020-12), for other languages and for editors. `CallEvent` is what the generic
+ * connector takes in; `Call` and `Analysis` are what the API gives out.
+ */
+export const jsonSchemas = {
+  Call: z.toJSONSchema(call, { io: 'output' }),
+  CallEvent: z.toJSONSchema(callEvent, { io: 'input' }),
+  Analysis: z.toJSONSchema(analysis, { io: 'output' }),
+} as const

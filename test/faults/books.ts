@@ -1,0 +1,125 @@
+import { expect } from 'vitest'
+import type { SandboxRecord } from '../../src/connector/sandbox.ts'
+import type { Company } from './company.ts'
+import type { Sender } from './sender.ts'
+
+export interface Reckoning {
+  webhooks: number
+  acknowledged: number
+  /** Acknowledged, and not in the store. */
+  lost: number
+  calls: number
+  /** Calls without a record in the CRM. */
+  missing: number
+  /** Records in the CRM beyond the one there should be: calls, notes, tasks, contacts. */
+  twice: Record<string, number>
+  /** Work that was paid for twice. */
+  submittedTwice: Record<string, number>
+  /** Jobs at Xosum that were made and never given audio. */
+  unusedJobs: number
+  crm: Record<string, number>
+  dead: Record<string, unknown>[]
+}
+
+/**
+ * Counts in the sender's log, the store's file and the vendors' books what was lost and what was done twice. Nothing of
+ * it is asked of the program under test.
+ */
+export function reckon(company: Company, sender: Sender): Reckoning {
+  const stored = new Set(
+    company
+      .rows('select connection, url, cast(body as text) as body from deliveries')
+      .map(({ connection, url, body }) => `${connection} ${url}\n${body}`),
+  )
+  const acknowledged = sender.log.filter((sent) => sent.acknowledged > 0)
+  const lost = acknowledged.filter(
+    ({ connection, url, body }) => !stored.has(`${connection} ${url}\n${body}`),
+  )
+
+  const crm = company.sandbox.world.vendor('sandbox-hubspot').book()
+  const written = new Map<string, number>()
+  for (const { kind, key } of crm)
+    if (kind === 'call') written.set(key ?? '', (written.get(key ?? '') ?? 0) + 1)
+  const keyOfCall = new Map(
+    company
+      .rows(
+        `select k.external_id, w.id from call_keys k
+         join calls c on c.id = k.call_id
+         join writebacks w on w.call_id = coalesce(c.joined_into, c.id)`,
+      )
+      .map(({ external_id, id }) => [String(external_id), `${id}-call`]),
+  )
+  const missing = sender.calls.filter(({ connection, call }) => {
+    const external = company.sandbox.world
+      .vendor(connection)
+      .book()
+      .find(({ kind, key }) => kind === 'call' && key === call.id)?.id
+    return written.get(keyOfCall.get(external ?? '') ?? '') === undefined
+  })
+
+  const submissions = (vendor: string) =>
+    surplus(company.sandbox.world.vendor(vendor).book().filter(ofKind('submission')), (record) => record.key)
+  return {
+    webhooks: sender.log.length,
+    acknowledged: acknowledged.length,
+    lost: lost.length,
+    calls: sender.calls.length,
+    missing: missing.length,
+    twice: {
+      call: surplus(crm.filter(ofKind('call')), (record) => record.key),
+      note: surplus(crm.filter(ofKind('note')), (record) => record.key),
+      task: surplus(crm.filter(ofKind('task')), (record) => record.key),
+      contact: surplus(crm.filter(ofKind('contact')), (record) => String(record.fields.phone)),
+      // Records that carry no key of ours were written past the pipeline.
+      strange: crm.filter(({ kind, key }) => kind !== 'contact' && key === null).length,
+    },
+    submittedTwice: {
+      transcripto: submissions('sandbox-transcripto'),
+      xosum: submissions('sandbox-xosum'),
+    },
+    unusedJobs: company.sandbox.world.vendor('sandbox-xosum').book().filter(ofKind('unused job')).length,
+    crm: Object.fromEntries(
+      ['contact', 'call', 'note', 'task'].map((kind) => [kind, crm.filter(ofKind(kind)).length]),
+    ),
+    dead: company.rows(
+      "select kind, code, reason, crashes, connection from steps where state in ('dead', 'parked')",
+    ),
+  }
+}
+
+/** Nothing lost, nothing missing, nothing twice. */
+export function expectExactlyOnce(company: Company, sender: Sender): Reckoning {
+  const found = reckon(company, sender)
+  expect(found).toMatchObject({
+    acknowledged: found.webhooks,
+    lost: 0,
+    missing: 0,
+    twice: { call: 0, note: 0, task: 0, contact: 0, strange: 0 },
+    submittedTwice: { transcripto: 0 },
+    dead: [],
+  })
+  expect(found.crm.call).toBe(found.calls)
+  return found
+}
+
+/** Nothing waits and nothing is under way, but the slow second look for results that came by webhook. */
+export function isDone(company: Company): boolean {
+  const [left] = company.rows(
+    `select (select count(*) from steps where state in ('waiting', 'working'))
+       + (select count(*) from calls where state in ('open', 'waiting', 'working')) as n`,
+  )
+  return left?.n === 0
+}
+
+export function integrity(company: Company): unknown {
+  return company.rows('pragma integrity_check').map((row) => row.integrity_check)
+}
+
+function surplus(records: readonly SandboxRecord[], keyOf: (record: SandboxRecord) => string | null): number {
+  const keyed = records.flatMap((record) => keyOf(record) ?? [])
+  return keyed.length - new Set(keyed).size
+}
+
+function ofKind(kind: string): (record: SandboxRecord) => boolean {
+  return (record) => record.kind === kind
+}
