@@ -81,7 +81,8 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
 function listen(server: Server, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(inWords(error, port, host)))
-    server.listen(port, host, () => resolve())
+    // A burst that comes while the loop is busy waits in the system's queue; its default drops the 512th for a second.
+    server.listen({ port, host, backlog: 4_096 }, () => resolve())
   })
 }
 

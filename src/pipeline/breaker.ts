@@ -77,17 +77,21 @@ export function createBreakers(deps: Pick<Deps, 'store' | 'now' | 'random' | 'lo
       return row ? close(row) : []
     },
 
+    /** It still does not: the next check is due in a while. */
+    stillClosed(connection: string): Query[] {
+      const row = rows.get(connection)
+      return row ? [save({ ...row, failures: row.failures + 1, retry_at: deps.now() + CHECK_PAUSE_MS })] : []
+    },
+
     /** A step of the connection failed with this error. */
     failed(connection: string, error: CordboardError): Query[] {
       const trips = NEEDS_CHECK.has(error.code)
       if (!deps.config.connections.has(connection) || !(trips || DOWN.has(error.code))) return []
       const row = rows.get(connection)
+      // What it waits for stays the same: only a check ends it, whatever else goes wrong meanwhile.
+      if (row && needsCheck(row)) return []
       const failures = (row?.failures ?? 0) + 1
       const now = deps.now()
-      if (row && needsCheck(row)) {
-        // What it waits for stays the same: only a check ends it, whatever else goes wrong meanwhile.
-        return [save({ ...row, failures, retry_at: trips ? now + CHECK_PAUSE_MS : row.retry_at })]
-      }
       const opens = trips || row?.state === 'open' || failures >= PATIENCE
       const pause = trips
         ? CHECK_PAUSE_MS

@@ -1,84 +1,79 @@
 import type { Analysis, Part } from '../call/analysis.ts'
 import type { AnalysisEvent } from '../connector/contract.ts'
-import { asCordboardError, CordboardError } from '../errors.ts'
+import { CordboardError } from '../errors.ts'
 import type { Guard, Query } from '../store/port.ts'
 import type { StepRow, SubmissionRow } from '../store/schema.ts'
-import { readDelivery, settle } from './delivery.ts'
-import { openIssue } from './issues.ts'
+import { readDelivery, receiveWith, settleDelivery, unreadable } from './delivery.ts'
 import { takeParts } from './results.ts'
-import { flowOf, type Outcome, type Running } from './step.ts'
+import { callRow } from './round.ts'
+import type { Outcome, Running } from './step.ts'
 
-/** How often, and how long, a result whose submission is not committed yet is looked at again. */
+/** How soon, and how long, a result whose submission is not committed yet is looked at again. */
 const RETRY_MS = 30_000
+const LONGEST_RETRY_MS = 3_600_000
 const GIVE_UP_MS = 24 * 3_600_000
 
 /** callback: a result that a webhook brought. Joined to its submission by the vendor's reference or by our own id. */
 export async function callback(running: Running): Promise<Outcome> {
   const { deps, step, connection } = running
-  const side = connection.connector.analysis?.callback
   const { row, request } = await readDelivery(running)
-  if (!side)
-    return {
-      done: 'ignored',
-      queries: [settle(running, row, 'ignored', 'the connector reads no result webhooks')],
-    }
-
-  let events: AnalysisEvent[]
-  try {
-    const received = side.receive(request, {
-      connection: connection.id,
-      config: connection.settings,
-      region: connection.region,
-    })
-    if ('ignored' in received)
-      return {
-        done: `ignored: ${received.ignored}`,
-        queries: [settle(running, row, 'ignored', received.ignored)],
-      }
-    events = received.events
-  } catch (thrown) {
-    const error = asCordboardError(thrown)
-    const unreadable =
-      error.code === 'internal'
-        ? new CordboardError('invalid_payload', 'The connector failed on this delivery', { cause: error })
-        : error
-    const issue = openIssue(
-      deps,
-      { kind: 'callback', connection: connection.id, delivery_id: row.id, step_id: step.id },
-      unreadable,
-    )
-    return {
-      done: `unreadable: ${unreadable.message}`,
-      queries: [settle(running, row, 'unreadable', unreadable.message), issue],
-    }
+  const received = receiveWith(connection, connection.connector.analysis?.callback, request)
+  if ('unreadable' in received) return unreadable(running, row, received.unreadable)
+  if ('ignored' in received) {
+    const { ignored } = received
+    return { done: `ignored: ${ignored}`, queries: [settleDelivery(running, row, 'ignored', ignored)] }
   }
 
   const queries: Query[] = []
   const guards: Guard[] = []
   const next: StepRow[] = []
   const says: string[] = []
-  for (const { submission, event, parts } of await bySubmission(running, events)) {
+  const unknown: AnalysisEvent[] = []
+  for (const { submission, event, parts } of await bySubmission(running, received.events)) {
     if (!submission) {
-      if (deps.now() - row.received_at >= GIVE_UP_MS) {
-        throw new CordboardError('unmatched_result', 'No submission with this reference was ever made')
-      }
-      const awaiting = event.ref === undefined ? {} : { awaiting: event.ref }
-      return { again: deps.now() + RETRY_MS, says: 'its submission is not known yet', ...awaiting }
+      unknown.push(event)
+      continue
     }
-    const taken = await takeParts(running, submission, flowOf(deps, submission.flow), parts, 'callback')
-    // The step belongs to this call from now on: its timeline shows it.
-    const adopt = deps.store.db
-      .updateTable('steps')
-      .set({ call_id: submission.call_id })
-      .where('id', '=', step.id)
-    queries.push(adopt, ...taken.queries)
-    guards.push(...taken.guards)
-    next.push(...taken.next)
+    // The step belongs to this call from now on: its timeline shows it, and without its flow it cannot go on.
+    step.call_id = (await callRow(deps, submission.call_id)).id
+    step.flow = submission.flow
+    const taken = await takeParts(running, submission, parts, 'callback')
+    queries.push(...gotThrough(running, submission, event), ...taken.queries)
+    guards.push(...(taken.guards ?? []))
+    next.push(...(taken.next ?? []))
     says.push(taken.says)
-    // The attempt of this execution is written to the call's timeline as well.
-    step.call_id = submission.call_id
   }
-  return { done: says.join('; '), queries: [...queries, settle(running, row, 'used', null)], guards, next }
+  const [first] = unknown
+  if (!first) {
+    queries.push(settleDelivery(running, row, 'used', null))
+    return { done: says.join('; '), queries, guards, next }
+  }
+  const age = deps.now() - row.received_at
+  if (age >= GIVE_UP_MS) {
+    const error = new CordboardError('unmatched_result', 'No submission with this reference was ever made')
+    return {
+      dead: error,
+      queries: [...queries, settleDelivery(running, row, 'unreadable', error.message)],
+      guards,
+      next,
+    }
+  }
+  // The submission wakes it when it is committed; this is for when both happen at once.
+  const again = deps.now() + Math.min(Math.max(RETRY_MS, age / 2), LONGEST_RETRY_MS)
+  const awaiting = first.ref === undefined ? {} : { awaiting: first.ref }
+  return { again, says: 'its submission is not known yet', ...awaiting, queries, guards, next }
+}
+
+/** A result for a submission whose answer nobody saw: now it is known that it got through. */
+function gotThrough({ deps }: Running, submission: SubmissionRow, { ref }: AnalysisEvent): Query[] {
+  if (submission.state !== 'intent' || ref === undefined) return []
+  return [
+    deps.store.db
+      .updateTable('submissions')
+      .set({ state: 'submitted', ref, submitted_at: deps.now(), checkpoint: null })
+      .where('id', '=', submission.id)
+      .where('state', '=', 'intent'),
+  ]
 }
 
 /** The parts that one delivery brings for one submission are taken together. */
@@ -96,12 +91,12 @@ async function bySubmission(running: Running, events: readonly AnalysisEvent[]) 
   return [...groups.values()]
 }
 
-function submissionOf(
+async function submissionOf(
   { deps, connection }: Running,
-  event: AnalysisEvent,
+  { ref, submissionId }: AnalysisEvent,
 ): Promise<SubmissionRow | undefined> {
   const query = deps.store.db.selectFrom('submissions').selectAll().where('connection', '=', connection.id)
-  return event.ref === undefined
-    ? query.where('id', '=', event.submissionId ?? '').executeTakeFirst()
-    : query.where('ref', '=', event.ref).executeTakeFirst()
+  const byRef = ref === undefined ? undefined : await query.where('ref', '=', ref).executeTakeFirst()
+  if (byRef || submissionId === undefined) return byRef
+  return query.where('id', '=', submissionId).executeTakeFirst()
 }

@@ -71,7 +71,10 @@ export function conclude(
     const due = Math.ceil(outcome.again)
     const waits = becomes({ state: 'waiting', due_at: due, code, reason: says, awaiting })
     // A wait is no attempt and no news: it stands on the step, not on the timeline.
-    return { queries: [waits, ...went(), ...follow], bells: [...bells, ...bellsOf([{ ...step, due_at: due }])] }
+    return {
+      queries: [waits, ...went(), ...follow],
+      bells: [...bells, ...bellsOf([{ ...step, due_at: due }])],
+    }
   }
 
   const { error, at = step.connection } =
@@ -95,7 +98,13 @@ export function conclude(
     const isNews = verdict.counts || step.code !== error.code
     const issue = error.code === 'internal' ? [openIssue(deps, issueOf(step, at), error)] : []
     return {
-      queries: [waits, ...(isNews ? [line('again', fields.reason, error.code)] : []), ...issue, ...health, ...follow],
+      queries: [
+        waits,
+        ...(isNews ? [line('again', fields.reason, error.code)] : []),
+        ...issue,
+        ...health,
+        ...follow,
+      ],
       bells: [...bells, ...bellsOf([{ ...step, due_at: verdict.dueAt }])],
     }
   }
@@ -109,7 +118,8 @@ export function conclude(
 /** What an earlier round left undone is done by this one. Calls that are still being analysed are only asked about. */
 function earlierRounds({ store, now }: Deps, step: StepRow): Query[] {
   const { kind, call_id, connection, generation } = step
-  if (call_id === null || generation <= 1 || (kind !== 'submit' && kind !== 'match' && kind !== 'write')) return []
+  if (call_id === null || generation <= 1 || (kind !== 'submit' && kind !== 'match' && kind !== 'write'))
+    return []
   const older = store.db
     .updateTable('steps')
     .set({ state: 'done', reason: 'a later round did it', updated_at: now() })
@@ -127,7 +137,9 @@ function earlierRounds({ store, now }: Deps, step: StepRow): Query[] {
 /** A result that came by webhook ends what polling had to say as well. */
 function worked(issues: IssueWatch, { kind, connection }: StepRow, answered: ReadonlySet<string>): Query[] {
   const kinds: StepKind[] = kind === 'callback' ? ['callback', 'poll'] : [kind]
-  return [...new Set([connection, ...answered])].flatMap((at) => kinds.flatMap((one) => issues.worked(one, at)))
+  return [...new Set([connection, ...answered])].flatMap((at) =>
+    kinds.flatMap((one) => issues.worked(one, at)),
+  )
 }
 
 const issueOf = (step: StepRow, connection: string) => ({

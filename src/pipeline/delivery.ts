@@ -1,9 +1,11 @@
-import type { InboundRequest } from '../connector/contract.ts'
+import type { Connection } from '../config/model.ts'
+import type { InboundRequest, Received, WebhookSide } from '../connector/contract.ts'
 import { inboundRequest } from '../connector/request.ts'
 import { CordboardError } from '../errors.ts'
 import type { Query } from '../store/port.ts'
 import type { DeliveryRow } from '../store/schema.ts'
-import type { Running } from './step.ts'
+import { openIssue } from './issues.ts'
+import type { Outcome, Running } from './step.ts'
 
 /** A stored delivery as the request it was: the same bytes, so that a replay reads what the vendor sent. */
 export async function readDelivery({
@@ -35,8 +37,33 @@ async function fromMedia(deps: Running['deps'], id: string | null): Promise<Uint
   return new Uint8Array(await new Response(found.body).arrayBuffer())
 }
 
+/** What the connector makes of the bytes. A failure of its own code is not told from a body it does not know. */
+export function receiveWith<Event>(
+  { id, connector, settings, region }: Connection,
+  side: WebhookSide<unknown, Event> | undefined,
+  request: InboundRequest,
+): Received<Event> | { unreadable: CordboardError } {
+  if (!side) return { ignored: `the connector ${connector.id} no longer reads this kind of webhook` }
+  try {
+    return side.receive(request, { connection: id, config: settings, region })
+  } catch (cause) {
+    if (cause instanceof CordboardError) return { unreadable: cause }
+    return {
+      unreadable: new CordboardError('invalid_payload', 'The connector failed on this delivery', { cause }),
+    }
+  }
+}
+
+/** Authentic but unreadable deliveries are kept and marked; they can be replayed after a fix. */
+export function unreadable(running: Running, row: DeliveryRow, error: CordboardError): Outcome {
+  const { deps, step } = running
+  const where = { kind: step.kind, connection: row.connection, delivery_id: row.id, step_id: step.id }
+  const settled = settleDelivery(running, row, 'unreadable', error.message)
+  return { done: `unreadable: ${error.message}`, queries: [settled, openIssue(deps, where, error)] }
+}
+
 /** What became of a delivery, committed with the step that read it. */
-export function settle(
+export function settleDelivery(
   { deps }: Running,
   row: DeliveryRow,
   state: DeliveryRow['state'],

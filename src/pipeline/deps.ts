@@ -1,4 +1,5 @@
 import type { Config } from '../config/model.ts'
+import type { ContextOptions } from '../connector/context.ts'
 import type { Budget, Log } from '../connector/contract.ts'
 import type { HttpFetch, Signer } from '../connector/platform.ts'
 import type { Media } from '../media/port.ts'
@@ -23,4 +24,6 @@ export interface Deps {
   metrics: Metrics
   /** Counts of refused requests until the next sweep writes them. */
   refusals: Refusals
+  /** Waits for a request budget, in the middle of a step; default a timer. */
+  wait?: ContextOptions['wait']
 }

@@ -1,184 +1,104 @@
 import { type CallEvent, callEvent } from '../call/facts.ts'
 import { newId } from '../call/ids.ts'
 import { foldEvents, progressOf } from '../call/merge.ts'
-import type { InboundRequest, Received, WebhookSide } from '../connector/contract.ts'
 import { CordboardError } from '../errors.ts'
 import type { Guard, Query } from '../store/port.ts'
 import type { CallRow, DeliveryRow, StepRow } from '../store/schema.ts'
 import { searchable } from './call-row.ts'
-import { readDelivery, settle } from './delivery.ts'
-import { openIssue } from './issues.ts'
+import { readDelivery, receiveWith, settleDelivery, unreadable } from './delivery.ts'
+import { openBreakers } from './fail-over.ts'
+import { joinInto } from './join.ts'
 import { planCall } from './plan.ts'
-import { insertSteps, type Outcome, type Running } from './step.ts'
+import { type Group, idsOf, resolve } from './resolve.ts'
+import { isPast } from './retention.ts'
+import type { Follow, Outcome, Running } from './step.ts'
 
 /**
  * merge: what a delivery says becomes events; the events of a call are folded into the Call; when it is ready, the next
  * steps are made. All in one batch, guarded by the call's version: the loser of two merges folds again.
  */
 export async function merge(running: Running): Promise<Outcome> {
-  const { step } = running
-  if (!step.subject.startsWith('dlv_'))
-    return mergeCalls(running, [{ callId: step.subject, events: [] }], null)
-
-  const { row, request } = await readDelivery(running)
-  const read = readEvents(running, row, request)
-  if ('ignored' in read) {
-    return { done: `ignored: ${read.ignored}`, queries: [settle(running, row, 'ignored', read.ignored)] }
-  }
-  if ('unreadable' in read) {
-    const { deps } = running
-    const issue = openIssue(
-      deps,
-      { kind: 'merge', connection: row.connection, delivery_id: row.id, step_id: step.id },
-      read.unreadable,
+  const { step, connection } = running
+  if (!step.subject.startsWith('dlv_')) {
+    // The wait for the recording is over.
+    const { says, ...merged } = await mergeOne(
+      running,
+      { callIds: [step.subject], events: [], known: new Set() },
+      null,
     )
-    return {
-      done: `unreadable: ${read.unreadable.message}`,
-      queries: [settle(running, row, 'unreadable', read.unreadable.message), issue],
-    }
+    return { done: says, ...merged }
   }
-  return mergeCalls(running, await resolve(running, read.events), row)
-}
-
-/** What the connector makes of the bytes. Authentic but unreadable deliveries are kept and marked. */
-function readEvents({ connection }: Running, row: DeliveryRow, request: InboundRequest) {
-  const { connector, settings, region } = connection
-  const side: WebhookSide<unknown, CallEvent> | undefined =
-    row.role === 'crm' ? connector.crm?.callback : connector.telephony?.webhook
-  if (!side) return { ignored: `the connector ${connector.id} reads no ${row.role} webhooks` }
-  let received: Received<CallEvent>
-  try {
-    received = side.receive(request, { connection: connection.id, config: settings, region })
-  } catch (error) {
-    if (error instanceof CordboardError) return { unreadable: error }
-    return {
-      unreadable: new CordboardError('invalid_payload', 'The connector failed on this delivery', {
-        cause: error,
-      }),
-    }
+  const { row, request } = await readDelivery(running)
+  const { connector } = connection
+  const side = row.role === 'crm' ? connector.crm?.callback : connector.telephony?.webhook
+  const received = receiveWith<CallEvent>(connection, side, request)
+  if ('unreadable' in received) return unreadable(running, row, received.unreadable)
+  if ('ignored' in received) {
+    const { ignored } = received
+    return { done: `ignored: ${ignored}`, queries: [settleDelivery(running, row, 'ignored', ignored)] }
   }
-  if ('ignored' in received) return received
-  for (const event of received.events) {
-    const checked = callEvent.safeParse(event)
-    if (!checked.success) {
-      const [first] = checked.error.issues
-      return {
-        unreadable: new CordboardError(
-          'invalid_payload',
-          `The field ${first?.path.join('.')} of an event: ${first?.message}`,
-        ),
-      }
-    }
-  }
-  return received
-}
+  const fault = received.events.map(faultOf).find((error) => error !== null)
+  if (fault) return unreadable(running, row, fault)
 
-interface Group {
-  /** Null: a call nobody has heard of. */
-  callId: string | null
-  /** Calls that turn out to be the same one: they are joined into `callId`. */
-  joined?: string[]
-  /** External ids that point at a call already. */
-  known?: ReadonlyMap<string, string>
-  events: CallEvent[]
-}
-
-/** Which calls the events belong to. An event may know several ids of one call: then the oldest call takes the others in. */
-async function resolve({ deps, connection }: Running, events: readonly CallEvent[]): Promise<Group[]> {
-  const ids = [...new Set(events.flatMap(idsOf))]
-  const known = await deps.store.db
-    .selectFrom('call_keys')
-    .select(['external_id', 'call_id'])
-    .where('connection', '=', connection.id)
-    .where('external_id', 'in', ids)
-    .execute()
-  const callOfId = new Map(known.map((row) => [row.external_id, row.call_id]))
-  const groups: Array<Group & { ids: Set<string>; calls: Set<string> }> = []
-  for (const event of events) {
-    const mine = { ids: new Set(idsOf(event)), calls: new Set<string>(), events: [event], callId: null }
-    for (const id of mine.ids) {
-      const call = callOfId.get(id)
-      if (call !== undefined) mine.calls.add(call)
-    }
-    // Events that share an id or a call are one group.
-    for (const other of groups.filter((group) => overlap(group, mine))) {
-      groups.splice(groups.indexOf(other), 1)
-      mine.events.unshift(...other.events)
-      for (const id of other.ids) mine.ids.add(id)
-      for (const call of other.calls) mine.calls.add(call)
-    }
-    groups.push(mine)
-  }
-  return groups.map(({ events: own, calls }) => {
-    const [oldest, ...joined] = [...calls].sort()
-    return { callId: oldest ?? null, joined, events: own, known: callOfId }
-  })
-}
-
-type Overlapping = { ids: Set<string>; calls: Set<string> }
-const overlap = (a: Overlapping, b: Overlapping) =>
-  [...b.ids].some((id) => a.ids.has(id)) || [...b.calls].some((call) => a.calls.has(call))
-
-const idsOf = (event: CallEvent) => [event.callId, ...(event.alsoKnownAs ?? [])]
-
-async function mergeCalls(
-  running: Running,
-  groups: readonly Group[],
-  delivery: DeliveryRow | null,
-): Promise<Outcome> {
-  const { deps } = running
   const queries: Query[] = []
   const guards: Guard[] = []
   const next: StepRow[] = []
   const says: string[] = []
-  for (const group of groups) {
-    const merged = await mergeOne(running, group, delivery)
+  for (const group of await resolve(running, received.events)) {
+    const merged = await mergeOne(running, group, row)
     queries.push(...merged.queries)
     guards.push(...merged.guards)
     next.push(...merged.next)
     says.push(merged.says)
   }
-  if (delivery) queries.push(settle(running, delivery, 'used', null))
-  // The steps come after the calls they belong to, so that a batch reads in the order things happened.
-  queries.push(...insertSteps(deps, next))
+  queries.push(settleDelivery(running, row, 'used', null))
   return { done: says.join('; ') || 'nothing to do', queries, guards, next }
 }
 
-async function mergeOne(running: Running, group: Group, delivery: DeliveryRow | null) {
+/** What a connector hands over is checked like what a vendor sends. */
+function faultOf(event: CallEvent): CordboardError | null {
+  const { error } = callEvent.safeParse(event)
+  const [first] = error?.issues ?? []
+  return first
+    ? new CordboardError('invalid_payload', `The field ${first.path.join('.')} of an event: ${first.message}`)
+    : null
+}
+
+type Merged = Required<Pick<Follow, 'queries' | 'guards' | 'next'>> & { says: string }
+
+async function mergeOne(running: Running, group: Group, delivery: DeliveryRow | null): Promise<Merged> {
   const { deps, connection, step } = running
   const { db } = deps.store
-  const joined = group.joined ?? []
-  const callIds = group.callId === null ? [] : [group.callId, ...joined]
-  const rows =
-    callIds.length === 0 ? [] : await db.selectFrom('calls').selectAll().where('id', 'in', callIds).execute()
-  const row = rows.find((candidate) => candidate.id === group.callId) ?? null
+  const rows = await callRows(running, group.callIds)
+  const [row = null, ...others] = rows
   const heardAt = row ? row.started_at : (delivery?.received_at ?? deps.now())
-  const id = group.callId ?? newId('call', heardAt, deps.random)
+  const id = row?.id ?? newId('call', heardAt, deps.random)
 
-  const stored =
-    callIds.length === 0
-      ? []
-      : (await db.selectFrom('events').select('event').where('call_id', 'in', callIds).execute()).map(
-          ({ event }) => JSON.parse(event) as CallEvent,
-        )
-  const knownKeys = new Set(stored.map((event) => event.key))
-  const fresh = group.events.filter((event) => !knownKeys.has(event.key))
-  const events = [...stored, ...fresh]
+  const stored = await storedEvents(running, rows)
+  // A delivery that is sent through today's code again may be read differently than it was.
+  const isReplay = delivery !== null && step.generation > 0
+  const fresh = [...new Map(group.events.map((event) => [event.key, event])).values()].filter((event) => {
+    const before = stored.get(event.key)
+    return before === undefined || (isReplay && before !== JSON.stringify(event))
+  })
+  const before = [...stored.values()].map((event) => JSON.parse(event) as CallEvent)
+  const freshKeys = new Set(fresh.map((event) => event.key))
+  const events = [...before.filter((event) => !freshKeys.has(event.key)), ...fresh]
   if (events.length === 0) return { queries: [], guards: [], next: [], says: 'nothing is known of this call' }
 
   const externalId = row?.external_id ?? events[0]?.callId ?? ''
-  const call = foldEvents(events, { id, connection: connection.id, callId: externalId })
-  const progress = progressOf(events)
+  const folded = foldEvents(events, { id, connection: connection.id, callId: externalId })
+  const { transcript: _, ...withoutTranscript } = folded
+  const call = isPast(deps, heardAt) ? withoutTranscript : folded
   const columns = searchable(call, heardAt)
-  const changed = row?.call !== columns.call
-  const waited = step.subject === id ? 1 : (row?.waited ?? 0)
   const plan = await planCall(deps, connection, {
     call,
-    progress,
-    row: row && { ...row, waited },
-    changed,
-    underway: row !== null && (await isUnderway(running, callIds)),
-    closed: await closedConnections(running),
+    progress: progressOf(events),
+    before: before.length === 0 ? null : progressOf(before),
+    rows: rows.map((one) => (step.subject === one.id ? { ...one, waited: 1 } : one)),
+    isNew: row?.call !== columns.call || isReplay,
+    underway: await isUnderway(running, group.callIds),
+    closed: await openBreakers(deps),
   })
 
   const values = {
@@ -190,52 +110,93 @@ async function mergeOne(running: Running, group: Group, delivery: DeliveryRow | 
     flow_version: plan.flow?.version ?? row?.flow_version ?? null,
     updated_at: deps.now(),
     wait_until: plan.waitUntil,
-    waited,
+    waited: plan.waited,
     submit_hash: plan.submitHash,
+    ...(others.length > 0 ? { analysis: plan.analysis } : {}),
+  }
+  const first = {
+    id,
+    connection: connection.id,
+    external_id: externalId,
+    version: 1,
+    analysis: null,
+    joined_into: null,
+    fence: 0,
   }
   const queries: Query[] = [
     ...newKeys(running, id, group),
-    ...fresh.map((event) =>
-      db
-        .insertInto('events')
-        .values({
-          connection: connection.id,
-          event_key: event.key,
-          call_id: id,
-          delivery_id: delivery?.id ?? null,
-          phase: event.phase,
-          received_at: delivery?.received_at ?? deps.now(),
-          event: JSON.stringify(event),
-        })
-        .onConflict((conflict) => conflict.doNothing()),
-    ),
+    ...fresh.map((event) => saveEvent(running, id, event, delivery)),
     row
       ? db
           .updateTable('calls')
           .set({ ...values, version: row.version + 1 })
           .where('id', '=', id)
-      : db.insertInto('calls').values({
-          id,
-          connection: connection.id,
-          external_id: externalId,
-          version: 1,
-          analysis: null,
-          joined_into: null,
-          fence: 0,
-          ...values,
-        }),
-    ...rows.filter((other) => other.id !== id).flatMap((other) => joinInto(running, other, id)),
+      : db.insertInto('calls').values({ ...first, ...values }),
+    ...plan.queries,
   ]
-  const guards: Guard[] = (row ? rows : [{ id, version: 0 }]).map(({ id: callId, version }) => ({
-    call: callId,
-    version,
-  }))
-  return { queries, guards, next: plan.next, says: describe(fresh, plan.state, joined.length) }
+  let shift = row?.generation ?? 0
+  for (const other of others) {
+    if (row) queries.push(...(await joinInto(running, row, other, shift)))
+    shift += other.generation
+  }
+  const guards = row
+    ? rows.map((one) => ({ call: one.id, version: one.version }))
+    : [{ call: id, version: 0 }]
+  const heard = fresh.length === 0 ? 'nothing new' : fresh.map((event) => event.phase).join(', ')
+  const joined = others.length > 0 ? `, ${others.length} joined` : ''
+  return { queries, guards, next: plan.next, says: `${heard} → ${plan.state}${joined}` }
+}
+
+/** The oldest first; calls that were joined into others are not among them. */
+async function callRows({ deps }: Running, ids: readonly string[]): Promise<CallRow[]> {
+  if (ids.length === 0) return []
+  return deps.store.db
+    .selectFrom('calls')
+    .selectAll()
+    .where('id', 'in', ids)
+    .where('joined_into', 'is', null)
+    .orderBy('id')
+    .execute()
+}
+
+/** By key, as JSON. */
+async function storedEvents({ deps }: Running, calls: readonly CallRow[]): Promise<Map<string, string>> {
+  if (calls.length === 0) return new Map()
+  const rows = await deps.store.db
+    .selectFrom('events')
+    .select(['event_key', 'event'])
+    .where(
+      'call_id',
+      'in',
+      calls.map((call) => call.id),
+    )
+    .execute()
+  return new Map(rows.map((row) => [row.event_key, row.event]))
+}
+
+function saveEvent(
+  { deps, connection }: Running,
+  id: string,
+  event: CallEvent,
+  delivery: DeliveryRow | null,
+): Query {
+  const content = { phase: event.phase, event: JSON.stringify(event) }
+  return deps.store.db
+    .insertInto('events')
+    .values({
+      connection: connection.id,
+      event_key: event.key,
+      call_id: id,
+      delivery_id: delivery?.id ?? null,
+      received_at: delivery?.received_at ?? deps.now(),
+      ...content,
+    })
+    .onConflict((conflict) => conflict.columns(['connection', 'event_key']).doUpdateSet(content))
 }
 
 /** Ids nobody knew point at the call from now on; plain inserts, so that of two merges that invent one, the second folds again. */
 function newKeys({ deps, connection }: Running, callId: string, group: Group): Query[] {
-  const ids = new Set(group.events.flatMap(idsOf).filter((id) => !group.known?.has(id)))
+  const ids = new Set(group.events.flatMap(idsOf).filter((id) => !group.known.has(id)))
   return [...ids].map((externalId) =>
     deps.store.db
       .insertInto('call_keys')
@@ -243,52 +204,16 @@ function newKeys({ deps, connection }: Running, callId: string, group: Group): Q
   )
 }
 
-/** The younger call becomes a pointer to the older; its waiting work is taken over by the plan of the joined call. */
-function joinInto({ deps }: Running, other: CallRow, id: string): Query[] {
-  const { db } = deps.store
-  return [
-    db.updateTable('events').set({ call_id: id }).where('call_id', '=', other.id),
-    db.updateTable('call_keys').set({ call_id: id }).where('call_id', '=', other.id),
-    db
-      .updateTable('calls')
-      .set({
-        joined_into: id,
-        state: 'done',
-        reason: 'joined into another call',
-        version: other.version + 1,
-        wait_until: null,
-      })
-      .where('id', '=', other.id),
-    db
-      .updateTable('steps')
-      .set({ state: 'done', reason: 'its call was joined into another', updated_at: deps.now() })
-      .where('call_id', '=', other.id)
-      .where('state', 'in', ['waiting', 'parked']),
-  ]
-}
-
+/** A submission that waits for a person or for its backend is under way as well. */
 async function isUnderway({ deps }: Running, callIds: readonly string[]): Promise<boolean> {
+  if (callIds.length === 0) return false
   const found = await deps.store.db
     .selectFrom('steps')
     .select('id')
     .where('call_id', 'in', callIds)
     .where('kind', 'in', ['submit', 'poll'])
-    .where('state', 'in', ['waiting', 'working'])
+    .where('state', 'in', ['waiting', 'working', 'parked'])
     .limit(1)
     .execute()
   return found.length > 0
-}
-
-async function closedConnections({ deps }: Running): Promise<ReadonlySet<string>> {
-  const open = await deps.store.db
-    .selectFrom('breakers')
-    .select('connection')
-    .where('state', '=', 'open')
-    .execute()
-  return new Set(open.map((row) => row.connection))
-}
-
-function describe(fresh: readonly CallEvent[], state: CallRow['state'], joined: number): string {
-  const heard = fresh.length === 0 ? 'nothing new' : fresh.map((event) => event.phase).join(', ')
-  return `${heard} → ${state}${joined > 0 ? `, ${joined} call joined` : ''}`
 }

@@ -2,9 +2,12 @@ import type { Call } from '../call/call.ts'
 import type { Progress } from '../call/merge.ts'
 import type { Connection, Flow } from '../config/model.ts'
 import { CordboardError } from '../errors.ts'
+import type { Query } from '../store/port.ts'
 import type { CallRow, StepRow } from '../store/schema.ts'
+import { readyRecordings } from './content.ts'
 import type { Deps } from './deps.ts'
 import { hashOf } from './hash.ts'
+import { matchSteps } from './round.ts'
 import { newStep } from './step.ts'
 
 /** What follows from what is known of a call: its state, and the steps of a new generation, if any. */
@@ -12,21 +15,24 @@ export interface Plan {
   state: CallRow['state']
   reason: string | null
   waitUntil: number | null
+  waited: number
   generation: number
   flow: Flow | null
   submitHash: string | null
+  analysis: string | null
   next: StepRow[]
+  queries: Query[]
 }
 
 interface Known {
   call: Call
   progress: Progress
-  row: Pick<
-    CallRow,
-    'id' | 'state' | 'reason' | 'generation' | 'submit_hash' | 'wait_until' | 'waited' | 'flow'
-  > | null
-  /** Whether the facts differ from what was last stored. */
-  changed: boolean
+  /** How far it had come before this was heard. */
+  before: Progress | null
+  /** The call as it is stored, and those that are joined into it now, the oldest first. */
+  rows: readonly CallRow[]
+  /** Whether the facts differ from what was last stored, or are looked at anew. */
+  isNew: boolean
   /** A submission of this call is on its way: what it brings will be written with the newest facts. */
   underway: boolean
   /** Analysis connections that cannot take work now. */
@@ -39,65 +45,68 @@ const ANNOUNCED_WAIT_MS = 3_600_000
 
 /** Chooses the flow and the next steps. Pure but for ids and the hash; committed by `merge` in one batch. */
 export async function planCall(deps: Deps, source: Connection, known: Known): Promise<Plan> {
-  const { call, progress, row } = known
+  const { call, progress, rows } = known
+  const [row] = rows
+  const content = submittable(call)
+  const submitHash = content === null ? null : await hashOf(deps.signer, content)
+  // Of joined calls the one counts whose recording is the best of both.
+  const chosen = rows.find((one) => one.submit_hash === submitHash && one.analysis !== null)
   const nothing = {
+    reason: null,
     waitUntil: null,
-    generation: row?.generation ?? 0,
+    waited: Math.max(0, ...rows.map((one) => one.waited)),
+    generation: rows.reduce((sum, one) => sum + one.generation, 0),
     flow: null,
-    submitHash: row?.submit_hash ?? null,
+    submitHash: rows.some((one) => one.submit_hash === submitHash) ? submitHash : (row?.submit_hash ?? null),
+    analysis: (chosen ?? rows.find((one) => one.analysis !== null))?.analysis ?? null,
     next: [],
+    queries: [],
   }
-  if (!progress.ended)
-    return { ...nothing, state: row && row.state !== 'waiting' ? row.state : 'open', reason: null }
+  if (!progress.ended) return { ...nothing, state: row && row.state !== 'waiting' ? row.state : 'open' }
 
   const flow = chooseFlow(deps, source, call)
   if (!flow)
     return { ...nothing, state: 'skipped', reason: 'no_flow: no flow of the configuration takes this call' }
 
-  const waitUntil = waitFor(deps, source, known, flow)
+  const generation = nothing.generation + 1
+  const isFirst = nothing.generation === 0
+  // Only the first round waits: what a later one brings is added to what is written.
+  const waitUntil = isFirst && nothing.waited === 0 ? waitFor(deps, source, known, flow) : null
   if (waitUntil !== null) {
     return { ...nothing, flow, waitUntil, state: 'waiting', reason: 'its recording is not there yet' }
   }
 
-  const generation = nothing.generation + 1
-  const base = { callId: call.id, generation, flow }
-  const submitHash = await hashOf(deps.signer, submittable(call))
-  if (flow.analyze.length > 0 && submittable(call) !== null && submitHash !== nothing.submitHash) {
+  const isSubmitted = rows.some((one) => one.submit_hash === submitHash)
+  if (flow.analyze.length > 0 && submitHash !== null && !isSubmitted && (known.isNew || isFirst)) {
     const backend = flow.analyze.find((id) => !known.closed.has(id)) ?? flow.analyze[0] ?? ''
-    const step = newStep(deps, { ...base, kind: 'submit', subject: call.id, connection: backend })
-    return { ...nothing, flow, submitHash, generation, state: 'working', reason: null, next: [step] }
-  }
-  if (known.underway || (!known.changed && nothing.generation > 0)) {
-    return {
-      ...nothing,
+    const step = newStep(deps, {
+      kind: 'submit',
+      subject: call.id,
+      callId: call.id,
+      connection: backend,
+      generation,
       flow,
-      state: row?.state === 'open' || row?.state === 'waiting' ? 'working' : (row?.state ?? 'working'),
-      reason: row?.reason ?? null,
-    }
+    })
+    const queries = rows.map((one) => endSubmits(deps, one))
+    return { ...nothing, flow, submitHash, generation, state: 'working', next: [step], queries }
   }
-  return {
-    ...nothing,
-    flow,
-    generation,
-    state: flow.write.length === 0 ? 'done' : 'working',
-    reason: null,
-    next: matchSteps(deps, flow, call.id, generation),
+  const queries = rows
+    .filter((one) => one.submit_hash !== nothing.submitHash)
+    .map((one) => endSubmits(deps, one))
+  if (known.underway || (!known.isNew && !isFirst)) {
+    const isStill = row?.state === 'attention' || (row?.state === 'done' && !known.underway)
+    return { ...nothing, flow, state: isStill ? row.state : 'working', reason: row?.reason ?? null, queries }
   }
+  const state = flow.write.length === 0 ? 'done' : 'working'
+  return { ...nothing, flow, generation, state, next: matchSteps(deps, flow, call.id, generation), queries }
 }
 
-/** The first steps of writing: one per CRM of the flow. */
-export function matchSteps(
-  deps: Pick<Deps, 'now' | 'random'>,
-  flow: Flow,
-  callId: string,
-  generation: number,
-): StepRow[] {
-  return flow.write.map((connection) =>
-    newStep(deps, { kind: 'match', subject: callId, callId, connection, generation, flow }),
-  )
-}
-
-function chooseFlow(deps: Deps, source: Connection, call: Call): Flow | undefined {
+/** Today's flow of a call; undefined when none takes it. */
+export function chooseFlow(
+  deps: Pick<Deps, 'config'>,
+  source: Pick<Connection, 'id'>,
+  call: Call,
+): Flow | undefined {
   return deps.config.flows.find((flow) => {
     if (!flow.from.includes(source.id)) return false
     if (!flow.when) return true
@@ -110,20 +119,31 @@ function chooseFlow(deps: Deps, source: Connection, call: Call): Flow | undefine
 }
 
 /** Until when the recording is waited for; null: go on with what there is. */
-function waitFor(deps: Deps, source: Connection, { progress, row }: Known, flow: Flow): number | null {
-  if (flow.analyze.length === 0 || row?.waited === 1) return null
+function waitFor(deps: Deps, source: Connection, known: Known, flow: Flow): number | null {
+  const { progress, before, rows } = known
+  if (flow.analyze.length === 0) return null
   if (progress.recording === 'ready' || progress.recording === 'none') return null
   const usual = source.recordingWaitMs ?? source.connector.telephony?.recordingWaitMs ?? DEFAULT_WAIT_MS
   const ms = progress.recording === 'pending' ? Math.max(usual, ANNOUNCED_WAIT_MS) : usual
-  const until = row?.wait_until ?? deps.now() + ms
+  // The wait begins when the end is heard of, and anew when the recording is announced.
+  const isSame = before?.ended && before.recording === progress.recording
+  const until = (isSame ? rows[0]?.wait_until : null) ?? deps.now() + ms
   return until > deps.now() ? until : null
 }
 
 /** What a submission depends on; null when there is nothing to submit. */
 function submittable(call: Call): unknown {
-  const recordings = call.recordings
-    .filter((recording) => recording.state === 'ready')
-    .map(({ key, url, mediaId }) => ({ key, url, mediaId }))
-  if (recordings.length === 0 && !call.transcript) return null
-  return { recordings, transcript: call.transcript }
+  const [best] = readyRecordings(call)
+  if (!best && !call.transcript) return null
+  return { recording: best && { key: best.key, mediaId: best.mediaId }, transcript: call.transcript }
+}
+
+/** What was planned for a recording that is no longer the best is not sent any more. */
+function endSubmits({ store, now }: Deps, { id }: CallRow): Query {
+  return store.db
+    .updateTable('steps')
+    .set({ state: 'done', reason: 'a better recording is known', updated_at: now() })
+    .where('kind', '=', 'submit')
+    .where('subject', '=', id)
+    .where('state', 'in', ['waiting', 'parked', 'dead'])
 }

@@ -1,10 +1,13 @@
 import { newId } from '../call/ids.ts'
 import type { Connection } from '../config/model.ts'
 import type { InboundRequest, Reply, WebhookSide } from '../connector/contract.ts'
+import { maskSecrets } from '../connector/mask.ts'
 import { inboundRequest } from '../connector/request.ts'
 import { verifyRequest } from '../connector/verify.ts'
 import { asCordboardError, CordboardError, ERRORS, toProblem } from '../errors.ts'
+import type { Append, Appended } from '../store/port.ts'
 import type { DeliveryRow, StepKind } from '../store/schema.ts'
+import { readBody } from './body.ts'
 import type { Deps } from './deps.ts'
 import { toHex } from './hash.ts'
 import type { Hint } from './refusals.ts'
@@ -55,7 +58,8 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
       )
     }
     const { side, role } = found
-    const body = await readBody(request)
+    const body = await readBody(request, MAX_BODY)
+    if (body === null) return tooLarge(connection, request, path)
     const receivedAt = deps.now()
     const inbound = inboundRequest({
       method: request.method,
@@ -91,7 +95,7 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
     const id = newId('dlv', receivedAt, deps.random)
     const { body } = inbound
     const large = body.byteLength > MAX_ROW_BODY
-    if (large) await deps.media.put(id, body, MAX_BODY)
+    if (large) await aside(id, body)
     const kind: StepKind = role === 'analysis' ? 'callback' : 'merge'
     const step = newStep(deps, {
       kind,
@@ -102,29 +106,55 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
       flow: null,
       lane: CORE_LANE,
     })
-    const appended = await deps.store.append({
-      delivery: {
-        id,
-        connection: connection.id,
-        role,
-        received_at: receivedAt,
-        method: inbound.method,
-        url: inbound.url,
-        path: inbound.path,
-        headers: ENCODER.encode(JSON.stringify([...inbound.headers])),
-        body: large ? null : body,
-        media_id: large ? id : null,
-        bytes: body.byteLength,
-        dedupe_key: await dedupeKey(deps, inbound, dedupe),
-        repeats: 0,
-        state: 'new',
-        reason: null,
-      },
-      step,
-    })
+    const delivery: DeliveryRow = {
+      id,
+      connection: connection.id,
+      role,
+      received_at: receivedAt,
+      method: inbound.method,
+      url: inbound.url,
+      path: inbound.path,
+      headers: ENCODER.encode(JSON.stringify([...inbound.headers])),
+      body: large ? null : body,
+      media_id: large ? id : null,
+      bytes: body.byteLength,
+      dedupe_key: await dedupeKey(deps, inbound, dedupe),
+      repeats: 0,
+      state: 'new',
+      reason: null,
+    }
+    const appended = await append({ delivery, step })
     if (appended.repeats === 0) deps.queue.wake([{ step: step.id, lane: step.lane, dueAt: receivedAt }])
-    else if (large) await deps.media.delete([id])
+    else if (large) await forget(id)
     return appended
+  }
+
+  async function append(entry: Append): Promise<Appended> {
+    try {
+      return await deps.store.append(entry)
+    } catch (error) {
+      if (entry.delivery.media_id !== null) await forget(entry.delivery.media_id)
+      throw error
+    }
+  }
+
+  /** Where the media store cannot take it, nothing can be promised: the vendor sends it again. */
+  async function aside(id: string, body: Uint8Array): Promise<void> {
+    try {
+      await deps.media.put(id, body, MAX_BODY)
+    } catch (cause) {
+      if (cause instanceof CordboardError && cause.code === 'storage_unavailable') throw cause
+      throw new CordboardError('storage_unavailable', 'The media store cannot take this delivery', { cause })
+    }
+  }
+
+  /** A body that nothing points at is only garbage: it changes no answer. */
+  async function forget(id: string): Promise<void> {
+    try {
+      await deps.media.delete([id])
+    } catch (error) {
+      deps.log.warn('a body was left behind', { delivery: id, code: asCordboardError(error).code })
+    }
   }
 
   function unauthentic(connection: Connection, inbound: InboundRequest, reason: string): Response {
@@ -132,16 +162,31 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
       'webhook_signature',
       `A delivery for ${connection.id} was refused: ${reason}`,
     )
+    return count(connection, error, inbound, reason, hintOf(deps.config.publicUrl, inbound, reason))
+  }
+
+  function tooLarge(connection: Connection, { method, headers }: Request, path: string): Response {
+    const reason = `the body has more than ${MAX_BODY} bytes`
+    return count(connection, new CordboardError('too_large', reason), { method, headers, path }, reason, null)
+  }
+
+  function count(
+    { id, secrets }: Connection,
+    error: CordboardError,
+    { method, path, headers }: Pick<InboundRequest, 'method' | 'path'> & { headers: Headers },
+    reason: string,
+    hint: Hint,
+  ): Response {
     deps.refusals.add({
-      connection: connection.id,
+      connection: id,
       code: error.code,
-      method: inbound.method,
-      path: inbound.path.slice(0, 200),
-      headerNames: [...inbound.headers.keys()].slice(0, 50),
+      method,
+      path: maskSecrets(path.slice(0, 200), secrets),
+      headerNames: [...headers.keys()].slice(0, 50),
       reason,
-      hint: hintOf(deps.config.publicUrl, inbound, reason),
+      hint,
     })
-    deps.metrics.count('cordboard_deliveries_total', { connection: connection.id, outcome: 'refused' })
+    deps.metrics.count('cordboard_deliveries_total', { connection: id, outcome: 'refused' })
     return problem(error)
   }
 
@@ -179,31 +224,6 @@ function sideOf(
     return side ? [{ role, side: side as WebhookSide<unknown, unknown> }] : []
   })
   return there.find(({ role }) => path.startsWith(`/${role}`)) ?? there[0] ?? null
-}
-
-async function readBody(request: Request): Promise<Uint8Array> {
-  const tooLarge = () => new CordboardError('too_large', `A webhook’s body is at most ${MAX_BODY} bytes`)
-  if (request.method === 'GET' || request.method === 'HEAD') return new Uint8Array()
-  const length = request.headers.get('content-length')
-  if (length !== null) {
-    if (Number(length) > MAX_BODY) throw tooLarge()
-    return new Uint8Array(await request.arrayBuffer())
-  }
-  // Chunked: nobody said how long it is, so it is counted while it comes.
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of request.body ?? []) {
-    size += chunk.byteLength
-    if (size > MAX_BODY) throw tooLarge()
-    chunks.push(chunk)
-  }
-  const body = new Uint8Array(size)
-  let at = 0
-  for (const chunk of chunks) {
-    body.set(chunk, at)
-    at += chunk.byteLength
-  }
-  return body
 }
 
 async function dedupeKey(

@@ -20,6 +20,12 @@ export interface Refusals {
   flush(): Promise<void>
 }
 
+interface Counted {
+  refusal: Refusal
+  count: number
+  at: number
+}
+
 const HOUR_MS = 3_600_000
 /** Different (connection, code) pairs held between two flushes; connections are known ones, so this is ample. */
 const MOST_KINDS = 1_000
@@ -29,7 +35,7 @@ const MOST_KINDS = 1_000
  * connection, code and hour, never a row each, and never the body.
  */
 export function createRefusals(deps: { store: Store; now: () => number }): Refusals {
-  const counts = new Map<string, { refusal: Refusal; count: number; at: number }>()
+  const counts = new Map<string, Counted>()
   return {
     add(refusal: Refusal): void {
       const key = `${refusal.connection} ${refusal.code}`
@@ -39,13 +45,25 @@ export function createRefusals(deps: { store: Store; now: () => number }): Refus
     },
     async flush(): Promise<void> {
       if (counts.size === 0) return
-      const taken = [...counts.values()]
+      const taken = [...counts]
       counts.clear()
-      await deps.store.atomic([], taken.map(toQuery))
+      try {
+        await deps.store.atomic(
+          [],
+          taken.map(([, counted]) => toQuery(counted)),
+        )
+      } catch (error) {
+        // What could not be written is counted on.
+        for (const [key, counted] of taken) {
+          const since = counts.get(key)
+          counts.set(key, since ? { ...since, count: since.count + counted.count } : counted)
+        }
+        throw error
+      }
     },
   }
 
-  function toQuery({ refusal, count, at }: { refusal: Refusal; count: number; at: number }): Query {
+  function toQuery({ refusal, count, at }: Counted): Query {
     const { connection, code, ...sample } = refusal
     const row = {
       connection,

@@ -66,7 +66,12 @@ export async function takeParts(
     return { says: `${names} is here; ${missing.join(' and ')} is still awaited`, finished: false, queries }
   }
   const rest = await finish(running, submission, all, via)
-  return { ...rest, says: `${names} by ${via}`, finished: true, queries: [...queries, ...(rest.queries ?? [])] }
+  return {
+    ...rest,
+    says: `${names} by ${via}`,
+    finished: true,
+    queries: [...queries, ...(rest.queries ?? [])],
+  }
 }
 
 /** Ends a submission with what there is and starts the writing. */
@@ -118,11 +123,7 @@ async function isOutdone({ deps }: Running, submission: SubmissionRow, callId: s
 }
 
 export function resultsOf({ deps }: Running, submissionId: string): Promise<ResultRow[]> {
-  return deps.store.db
-    .selectFrom('results')
-    .selectAll()
-    .where('submission_id', '=', submissionId)
-    .execute()
+  return deps.store.db.selectFrom('results').selectAll().where('submission_id', '=', submissionId).execute()
 }
 
 /** Our own JSON, so it is not validated again. */

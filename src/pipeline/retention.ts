@@ -1,6 +1,7 @@
+import { sql } from 'kysely'
 import type { Analysis } from '../call/analysis.ts'
-import { newId } from '../call/ids.ts'
 import type { CallEvent } from '../call/facts.ts'
+import { newId } from '../call/ids.ts'
 import type { Query } from '../store/port.ts'
 import { callOf } from './call-row.ts'
 import type { Deps } from './deps.ts'
@@ -95,7 +96,7 @@ async function eraseResults(deps: Deps, before: number): Promise<number> {
   }
   const calls = await db
     .selectFrom('calls')
-    .select(['id', 'analysis', 'joined_into'])
+    .select(['id', 'analysis'])
     .where('id', 'in', [...new Set(old.map((row) => row.call_id))])
     .execute()
   for (const { id, analysis } of calls) {
@@ -107,4 +108,77 @@ async function eraseResults(deps: Deps, before: number): Promise<number> {
   const reached = old.length < ROOM ? last.submission_id : (old.at(-3)?.submission_id ?? last.submission_id)
   await deps.store.atomic([], [...queries, remember(deps, place, reached)])
   return old.length
+}
+
+/** Transcripts that the phone system brought, and what a call holds of its analysis. */
+async function eraseFacts(deps: Deps, before: number): Promise<number> {
+  const { db } = deps.store
+  const place = 'retention.calls'
+  const [startedAt = '0', id = ''] = (await placeOf(deps, place, '0 ')).split(' ')
+  const old = await db
+    .selectFrom('calls')
+    .select(['id', 'started_at', 'call', 'analysis'])
+    .where('joined_into', 'is', null)
+    .where(sql<boolean>`(started_at, id) > (${Number(startedAt)}, ${id})`)
+    .where('started_at', '<', before)
+    .orderBy('started_at')
+    .orderBy('id')
+    .limit(ROOM)
+    .execute()
+  const last = old.at(-1)
+  if (!last) return 0
+  const queries: Query[] = []
+  for (const row of old) {
+    const { transcript, ...call } = callOf(row)
+    const analysis = row.analysis === null ? null : withoutTranscript(JSON.parse(row.analysis))
+    if (transcript === undefined && JSON.stringify(analysis) === (row.analysis ?? 'null')) continue
+    const stripped = {
+      call: JSON.stringify(call),
+      analysis: analysis === null ? null : JSON.stringify(analysis),
+    }
+    queries.push(db.updateTable('calls').set(stripped).where('id', '=', row.id))
+  }
+  const events = await db
+    .selectFrom('events')
+    .select(['connection', 'event_key', 'event'])
+    .where(
+      'call_id',
+      'in',
+      old.map((row) => row.id),
+    )
+    .where('event', 'like', '%"transcript"%')
+    .execute()
+  for (const row of events) {
+    const event = JSON.parse(row.event) as CallEvent
+    const { transcript: _, ...facts } = event.facts
+    queries.push(
+      db
+        .updateTable('events')
+        .set({ event: JSON.stringify({ ...event, facts }) })
+        .where('connection', '=', row.connection)
+        .where('event_key', '=', row.event_key),
+    )
+  }
+  await deps.store.atomic([], [...queries, remember(deps, place, `${last.started_at} ${last.id}`)])
+  return old.length
+}
+
+/** The least id that can have been made at this time. */
+const firstId = (prefix: 'dlv' | 'sub', at: number) => newId(prefix, Math.max(0, at), () => 0)
+
+async function placeOf({ store }: Deps, name: string, start: string): Promise<string> {
+  const row = await store.db
+    .selectFrom('settings')
+    .select('value')
+    .where('name', '=', name)
+    .executeTakeFirst()
+  return row?.value ?? start
+}
+
+function remember({ store, now }: Deps, name: string, value: string): Query {
+  const update = { value, updated_at: now() }
+  return store.db
+    .insertInto('settings')
+    .values({ name, ...update })
+    .onConflict((conflict) => conflict.column('name').doUpdateSet(update))
 }

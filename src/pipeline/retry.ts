@@ -36,7 +36,7 @@ export function judge(
   const named = typeof retry === 'object' ? Math.ceil(now + retry.afterMs + random() * 250) : null
   if (code === 'rate_limited')
     return { state: 'waiting', dueAt: named ?? now + 1_000 + Math.round(random() * 10_000), counts: false }
-  if (PARKED.has(code)) return { state: 'parked' }
+  if (PARKED.has(code) && named === null) return { state: 'parked' }
   if (retry === 'never') return { state: 'dead' }
   if (step.attempts + 1 >= LEAST_ATTEMPTS && now - step.created_at >= GIVE_UP_MS) return { state: 'dead' }
   const bound = DELAYS_MS[Math.min(step.attempts, DELAYS_MS.length - 1)] ?? 0

@@ -110,6 +110,7 @@ async function execute(
           log: deps.log,
           signal,
           lease: { until },
+          ...(deps.wait ? { wait: deps.wait } : {}),
         }),
       commit: async (queries, guards = []) => {
         const rows = await deps.store.atomic([guard, ...guards], queries)

@@ -1,7 +1,10 @@
 import { claimQuery, renewQuery } from '../store/claim.ts'
 import type { StepRow } from '../store/schema.ts'
 import { createBreakers } from './breaker.ts'
+import { createChecks } from './check.ts'
+import type { Watch } from './conclude.ts'
 import type { Deps } from './deps.ts'
+import { createIssueWatch } from './issues.ts'
 import { type Held, runStep } from './run.ts'
 import { CORE_LANE } from './step.ts'
 import { createSweep } from './sweep.ts'
@@ -23,6 +26,8 @@ export interface Worker {
   renew(): Promise<void>
   /** One sweep, now. */
   sweep(): Promise<void>
+  /** Asks the connections that refused us whether they take us again. */
+  check(): Promise<void>
 }
 
 const LEASE_MS = 20_000
@@ -37,8 +42,12 @@ export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
   const { leaseMs = LEASE_MS, sweepMs = SWEEP_MS, every = everyMs } = options
   const me = Math.floor(deps.random() * 2 ** 40).toString(36)
   const breakers = createBreakers(deps)
-  const sweep = createSweep(deps, breakers)
+  const watch: Watch = { breakers, issues: createIssueWatch(deps) }
+  const sweep = createSweep(deps, watch)
+  const check = createChecks(deps, breakers)
   const holding = new Map<string, { lease: string; until: number; controller: AbortController }>()
+  /** Steps that ended here while the store could not take it: they go back with the next renewal. */
+  let unfinished: Array<{ step: string; lease: string }> = []
   const stops: Array<() => void> = []
   let claims = 0
   let sweeping: Promise<void> | null = null
@@ -68,7 +77,7 @@ export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
     holding.set(step.id, mine)
     const held: Held = { step, lease, until: () => mine.until, signal: controller.signal }
     try {
-      await runStep(deps, breakers, held)
+      if (!(await runStep(deps, watch, held))) unfinished.push({ step: step.id, lease })
     } finally {
       stop.removeEventListener('abort', abort)
       if (holding.get(step.id) === mine) holding.delete(step.id)
@@ -76,6 +85,10 @@ export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
   }
 
   async function renew(): Promise<void> {
+    if (unfinished.length > 0) {
+      await handBack(unfinished)
+      unfinished = []
+    }
     const held = [...holding]
     if (held.length === 0) return
     const until = deps.now() + leaseMs * (1 - LEASE_MARGIN)
@@ -92,6 +105,7 @@ export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
       deps.log.error(`${what} failed`, { says: error instanceof Error ? error.message : String(error) })
     })
   }
+  /** One at a time. */
   const sweepOnce = () => {
     sweeping ??= sweep().finally(() => {
       sweeping = null
@@ -102,35 +116,38 @@ export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
   return {
     renew,
     sweep: sweepOnce,
+    check,
     start() {
       deps.queue.work(take, (lane) =>
         lane === CORE_LANE ? CORE_CONCURRENCY : (deps.config.connections.get(lane)?.concurrency ?? 1),
       )
       stops.push(every(leaseMs / 3, quietly('renewing leases', renew)))
       stops.push(every(sweepMs, quietly('the sweep', sweepOnce)))
+      stops.push(every(sweepMs, quietly('checking connections', check)))
       quietly('the sweep', sweepOnce)()
     },
     async stop(graceMs) {
       await deps.queue.stop(graceMs)
       for (const end of stops.splice(0)) end()
       await sweeping
-      await handBack()
+      // Steps that were cut off at the end of the grace go back at once, instead of when their leases run out.
+      await handBack([...unfinished, ...[...holding].map(([step, { lease }]) => ({ step, lease }))])
     },
   }
 
-  /** Steps that were cut off at the end of the grace go back at once, instead of when their leases run out. */
-  async function handBack(): Promise<void> {
-    const leases = [...new Set([...holding.values()].map((held) => held.lease))]
-    if (leases.length === 0) return
+  async function handBack(steps: readonly { step: string; lease: string }[]): Promise<void> {
+    if (steps.length === 0) return
+    const back = { state: 'waiting', lease: null, lease_until: null, due_at: deps.now() } as const
     await deps.store.atomic(
       [],
-      [
+      steps.map(({ step, lease }) =>
         deps.store.db
           .updateTable('steps')
-          .set({ state: 'waiting', lease: null, lease_until: null, due_at: deps.now() })
-          .where('lease', 'in', leases)
+          .set(back)
+          .where('id', '=', step)
+          .where('lease', '=', lease)
           .where('state', '=', 'working'),
-      ],
+      ),
     )
   }
 }

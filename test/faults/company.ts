@@ -15,7 +15,9 @@ import { type Child, type ChildOptions, startChild } from './child.ts'
 export interface Company {
   sandbox: RunningSandbox
   publicUrl: string
+  port: number
   dataDir: string
+  configFile: string
   /** A Cordboard that is loaded and waits for `go`. */
   child(options?: Partial<ChildOptions>): Promise<Child>
   /** Reads the store's file, whether somebody writes to it or not. */
@@ -56,7 +58,9 @@ export async function openCompany(options: CompanyOptions = {}): Promise<Company
   return {
     sandbox,
     publicUrl,
+    port,
     dataDir,
+    configFile,
     async child(own = {}) {
       const usual = { configFile, dataDir, port, leaseMs: 1_000, sweepMs: 250, graceMs: 10_000 }
       const child = await startChild({ ...usual, ...own })
@@ -138,6 +142,19 @@ export async function until(
   }
 }
 
+/** The promise's result, or an error that says what was waited for. */
+export async function within<T>(what: string, waited: Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited ${ms} ms in vain until ${what}`)), ms)
+  })
+  try {
+    return await Promise.race([waited, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer()
@@ -149,6 +166,7 @@ function freePort(): Promise<number> {
   })
 }
 
+/** Each promises at least one task, which Transcripto's stand-in hands on and Xosum's does not. */
 const RECORDINGS = SAMPLES.filter(({ file }) => file.endsWith('.mp3') && file !== 'very-short.mp3')
 
 /** From the French numbers reserved for fiction. */

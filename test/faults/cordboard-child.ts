@@ -3,16 +3,14 @@
  * everything, says `loaded`, and opens its data folder only at `go`, so that a new one stands ready while the old one
  * dies. It ends with its parent.
  */
-import { readFile } from 'node:fs/promises'
-import { connectorIds, loadConnector } from '../../connectors/index.ts'
 import { onStopSignal } from '../../src/cli/until-stopped.ts'
-import { loadConfig } from '../../src/config/load.ts'
 import { createLog } from '../../src/node/log.ts'
 import { openDeps } from '../../src/node/open.ts'
 import { startServer } from '../../src/node/serve.ts'
 import { createWorker, type WorkOptions } from '../../src/pipeline/work.ts'
 import type { Queue } from '../../src/queue/port.ts'
 import type { ChildAsks, ChildOptions, ChildSays } from './child.ts'
+import { readPlainConfig } from './plain-config.ts'
 
 const options = JSON.parse(process.argv[2] ?? '{}') as ChildOptions
 const say = (message: ChildSays) => process.send?.(message)
@@ -32,16 +30,10 @@ process.on('message', (asked: ChildAsks) => {
 say('loaded')
 
 async function start(): Promise<void> {
-  const file: unknown = JSON.parse(await readFile(options.configFile, 'utf8'))
-  const loaded = await loadConfig(file, {
-    connectors: { ids: connectorIds, load: loadConnector },
-    resolveSecret: () => undefined,
-    plainSecrets: true,
-  })
-  if ('problems' in loaded) throw new Error(JSON.stringify(loaded.problems))
+  const config = await readPlainConfig(options.configFile)
   const work: WorkOptions = { leaseMs: options.leaseMs, sweepMs: options.sweepMs }
   const log = createLog({ level: options.log ?? 'error', pretty: false })
-  const common = { config: loaded.config, dataDir: options.dataDir, log }
+  const common = { config, dataDir: options.dataDir, log }
   if (options.role === 'worker') {
     // A second worker on the same file: the lock of the data folder would refuse it.
     const deps = await openDeps(common)

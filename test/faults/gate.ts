@@ -1,8 +1,9 @@
 import type { VendorSandbox } from '../../src/connector/sandbox.ts'
+import { within } from './company.ts'
 
 export interface Gate {
-  /** Resolves when the request is here; its work is done unless the gate stands before it. */
-  readonly reached: Promise<void>
+  /** Resolves when the request is here; its work is done unless the gate stands before it. Rejects when none comes. */
+  reached(): Promise<void>
   /** Lets the answer go. */
   open(): void
 }
@@ -36,5 +37,8 @@ export function gate(vendor: VendorSandbox, { method, path, before = false }: Ga
     await opened.promise
     return response
   }
-  return { reached: reached.promise, open: () => opened.resolve() }
+  return {
+    reached: () => within(`${method} ${path} is asked for`, reached.promise, 30_000),
+    open: () => opened.resolve(),
+  }
 }

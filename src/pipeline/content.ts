@@ -1,0 +1,135 @@
+import type { Call, Recording } from '../call/call.ts'
+import type { Connection } from '../config/model.ts'
+import type { AudioFormat, AudioSource, SubmitRequest } from '../connector/contract.ts'
+import { asCordboardError, CordboardError } from '../errors.ts'
+import { connectionOf, type Running } from './step.ts'
+
+/** Recordings that can be had, the most worthwhile first: the longest, which of several parts holds the conversation. */
+export function readyRecordings(call: Call): Recording[] {
+  return call.recordings
+    .filter((recording) => recording.state === 'ready')
+    .sort((a, b) => (b.durationMs ?? 0) - (a.durationMs ?? 0) || (a.key < b.key ? -1 : 1))
+}
+
+/** Trouble with the phone system while a recording was on its way: it must not be taken for the backend's. */
+export interface Trouble {
+  connection: string
+  error: CordboardError
+}
+
+type Content = Pick<SubmitRequest, 'audio' | 'text'>
+
+/** What is sent: a ready transcript to a backend that takes text, else the best recording in a format it takes. */
+export function chooseContent(
+  running: Running,
+  call: Call,
+  troubled: (trouble: Trouble) => void,
+): { of: (submissionId: string) => Content } | { refused: CordboardError } {
+  const { deps, connection } = running
+  const no = (why: string) => ({ refused: new CordboardError('rejected', `${connection.id} ${why}`) })
+  const accepts = connection.connector.analysis?.accepts(connection.settings)
+  const { transcript } = call
+  if (transcript && accepts?.text) return { of: () => ({ text: transcript }) }
+  const audio = accepts?.audio
+  const ready = readyRecordings(call)
+  if (!audio || ready.length === 0) {
+    return no(`takes ${accepts?.text ? 'transcripts' : 'audio'}, and this call has none`)
+  }
+  const recording = ready.find((one) => refusal(one, audio) === null)
+  if (!recording)
+    return no(`does not take this recording: ${ready.map((one) => refusal(one, audio)).join('; ')}`)
+  const source = connectionOf(deps, call.source.connection)
+  const format = recording.format ?? audio.formats[0] ?? 'mp3'
+  return {
+    of: (submissionId) => ({
+      audio: audioFrom(
+        running,
+        source,
+        call,
+        recording,
+        { format, fileName: `${submissionId}.${format}` },
+        troubled,
+      ),
+    }),
+  }
+}
+
+type AcceptedAudio = NonNullable<
+  ReturnType<NonNullable<Connection['connector']['analysis']>['accepts']>['audio']
+>
+
+/** Why a backend does not take a recording, by what is known beforehand; null when it may. */
+function refusal(recording: Recording, audio: AcceptedAudio): string | null {
+  const { format, bytes, durationMs, channels } = recording
+  if (format !== undefined && !audio.formats.includes(format))
+    return `it is ${format}, accepted are ${audio.formats.join(', ')}`
+  if (bytes !== undefined && audio.maxBytes !== undefined && bytes > audio.maxBytes)
+    return `it has ${bytes} bytes, ${audio.maxBytes} are accepted`
+  if (durationMs !== undefined && audio.minDurationMs !== undefined && durationMs < audio.minDurationMs)
+    return `it lasts ${durationMs} ms, ${audio.minDurationMs} are needed`
+  if (audio.stereoOnly && channels !== undefined && channels < 2) return 'it has one track, two are needed'
+  return null
+}
+
+function audioFrom(
+  running: Running,
+  source: Connection,
+  call: Call,
+  recording: Recording,
+  file: { format: AudioFormat; fileName: string },
+  troubled: (trouble: Trouble) => void,
+): AudioSource {
+  const { telephony } = source.connector
+  const context = running.context(source)
+  const ask = async <T>(work: () => Promise<T> | undefined): Promise<T | undefined> => {
+    try {
+      return await work()
+    } catch (thrown) {
+      const error = asCordboardError(thrown)
+      troubled({ connection: source.id, error })
+      throw error
+    }
+  }
+  return {
+    recording,
+    ...file,
+    open: () =>
+      ask(async () => {
+        const response = await telephony?.recording?.(recording, call, context)
+        if (!response?.body) throw new CordboardError('no_recording', `${source.id} gives no recording`)
+        const { body, headers } = response
+        const length = headers.get('content-length')
+        const isWhole = length !== null && /^\d{1,15}$/.test(length) && !headers.has('content-encoding')
+        return {
+          body: watched(body, (error) => troubled({ connection: source.id, error })),
+          bytes: isWhole ? Number(length) : null,
+          contentType: headers.get('content-type') ?? 'application/octet-stream',
+        }
+      }) as ReturnType<AudioSource['open']>,
+    url: async () => (await ask(async () => telephony?.recordingUrl?.(recording, call, context))) ?? null,
+  }
+}
+
+/** The same stream, chunk by chunk; tells when it breaks off, because the backend's request then fails with it. */
+function watched(
+  body: ReadableStream<Uint8Array>,
+  broke: (error: CordboardError) => void,
+): ReadableStream<Uint8Array> {
+  const reader = body.getReader()
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await reader.read()
+          if (done) controller.close()
+          else controller.enqueue(value)
+        } catch (thrown) {
+          broke(new CordboardError('vendor_down', 'The recording broke off on its way', { cause: thrown }))
+          controller.error(thrown)
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  )
+}

@@ -1,0 +1,66 @@
+import type { CallEvent } from '../call/facts.ts'
+import type { Running } from './step.ts'
+
+/** Events that belong to one call. */
+export interface Group {
+  /** Known calls that turn out to be the same one, the oldest first; none: a call nobody has heard of. */
+  callIds: string[]
+  events: CallEvent[]
+  /** External ids that point at a call already. */
+  known: ReadonlySet<string>
+}
+
+/** More names than this are not asked for in one query. */
+const CHUNK = 90
+
+/** Which calls the events belong to. An event may know several ids of one call: then the oldest call takes the others in. */
+export async function resolve({ deps, connection }: Running, events: readonly CallEvent[]): Promise<Group[]> {
+  const { db } = deps.store
+  const callOfId = new Map<string, string>()
+  for (const ids of chunks(events.flatMap(idsOf))) {
+    const rows = await db
+      .selectFrom('call_keys')
+      .select(['external_id', 'call_id'])
+      .where('connection', '=', connection.id)
+      .where('external_id', 'in', ids)
+      .execute()
+    for (const row of rows) callOfId.set(row.external_id, row.call_id)
+  }
+  const callOfEvent = new Map<string, string>()
+  for (const keys of chunks(events.map((event) => event.key))) {
+    const rows = await db
+      .selectFrom('events')
+      .select(['event_key', 'call_id'])
+      .where('connection', '=', connection.id)
+      .where('event_key', 'in', keys)
+      .execute()
+    for (const row of rows) callOfEvent.set(row.event_key, row.call_id)
+  }
+
+  const groups: Array<{ ids: Set<string>; calls: Set<string>; events: CallEvent[] }> = []
+  for (const event of events) {
+    const ids = new Set(idsOf(event))
+    const known = [...[...ids].map((id) => callOfId.get(id)), callOfEvent.get(event.key)]
+    const mine = { ids, calls: new Set(known.filter((id) => id !== undefined)), events: [event] }
+    // Events that share an id or a call are one group.
+    for (const other of groups.filter(
+      (group) => !group.ids.isDisjointFrom(ids) || !group.calls.isDisjointFrom(mine.calls),
+    )) {
+      groups.splice(groups.indexOf(other), 1)
+      mine.events.unshift(...other.events)
+      mine.ids = mine.ids.union(other.ids)
+      mine.calls = mine.calls.union(other.calls)
+    }
+    groups.push(mine)
+  }
+  const known = new Set(callOfId.keys())
+  // Ids of calls sort by time.
+  return groups.map(({ events: own, calls }) => ({ callIds: [...calls].sort(), events: own, known }))
+}
+
+export const idsOf = (event: CallEvent): string[] => [event.callId, ...(event.alsoKnownAs ?? [])]
+
+function* chunks(all: readonly string[]): Generator<string[]> {
+  const distinct = [...new Set(all)]
+  for (let at = 0; at < distinct.length; at += CHUNK) yield distinct.slice(at, at + CHUNK)
+}

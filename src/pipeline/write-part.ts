@@ -1,0 +1,153 @@
+import type { ConnectorContext, CrmRecord, CrmRole, PlannedPart, WritePart } from '../connector/contract.ts'
+import { asCordboardError, CordboardError, type ErrorCode } from '../errors.ts'
+import type { Guard } from '../store/port.ts'
+import type { WritebackPartRow, WritebackRow } from '../store/schema.ts'
+import { hashOf } from './hash.ts'
+import type { Running } from './step.ts'
+
+/** One write-back under way. `guard`: the call as it was read; nothing new is begun on facts that have changed. */
+export interface Writing {
+  running: Running
+  role: CrmRole<unknown>
+  writeback: WritebackRow
+  guard: Guard
+}
+
+export type Written = { id: string; says: string | null } | { again: number; says: string }
+
+/** After these the CRM has certainly done nothing, unless it took an earlier request of the same part. */
+const NOTHING_HAPPENED: ReadonlySet<ErrorCode> = new Set([
+  'auth',
+  'forbidden',
+  'not_found',
+  'gone',
+  'rate_limited',
+  'quota',
+  'invalid_payload',
+  'rejected',
+  'blocked_address',
+  'lease_lost',
+])
+
+/**
+ * Writes one part, once: the intent is saved before anything is sent; after an end that nobody saw, the CRM is asked, for
+ * at least as long as its index may lag, before anything is sent again.
+ */
+export async function writePart(
+  { running, role, writeback, guard }: Writing,
+  planned: PlannedPart,
+  record: CrmRecord,
+  written: Readonly<Record<string, string>>,
+): Promise<Written> {
+  const { deps, connection } = running
+  const hash = await hashOf(deps.signer, { fields: planned.fields, target: record.target })
+  const known = await partOf(running, writeback.id, planned.key)
+  const externalId = known?.external_id ?? null
+  if (externalId !== null && known?.hash === hash) return { id: externalId, says: null }
+
+  const part: WritePart = { ...planned, externalId, idempotencyKey: `${writeback.id}-${planned.key}` }
+  const stands = async (id: string) => {
+    const lengths = Object.entries(planned.fields).map(([name, value]) => [name, value.length])
+    const fields = JSON.stringify(Object.fromEntries(lengths))
+    const row = { external_id: id, intent_at: null, hash, fields, written_at: deps.now() }
+    await savePart(running, writeback.id, planned, row)
+    return id
+  }
+
+  if (externalId === null && known?.intent_at != null) {
+    if (!role.find) {
+      throw new CordboardError(
+        'ambiguous',
+        `It is not known whether the ${planned.kind} was created, and ${connection.connector.name} cannot be asked`,
+      )
+    }
+    const found = await role.find(part, record, written, running.context())
+    if (found !== null) return { id: await stands(found), says: 'found: an earlier attempt got through' }
+    const visibleAt = known.intent_at + role.indexLagMs
+    if (deps.now() < visibleAt) {
+      return {
+        again: visibleAt,
+        says: `waits until the ${planned.kind} of an attempt with an unknown end would show`,
+      }
+    }
+  }
+  if (externalId === null) await savePart(running, writeback.id, planned, { intent_at: deps.now() }, guard)
+  const sending = counting(running.context())
+  let id: string
+  try {
+    id = (await role.write(part, record, written, sending.context)).id
+  } catch (thrown) {
+    const error = asCordboardError(thrown)
+    if (externalId !== null) throw await updateFailed(running, writeback.id, planned, error)
+    if (error.code === 'duplicate' && role.find) {
+      const found = await role.find(part, record, written, running.context())
+      if (found !== null) return { id: await stands(found), says: 'found: it was there already' }
+      // It is there, and does not show yet: the intent stays, so that it is looked for again first.
+      throw new CordboardError('duplicate', error.message, { retry: 'later', cause: error })
+    }
+    if (NOTHING_HAPPENED.has(error.code) && sending.taken() === 0 && !running.signal.aborted)
+      await savePart(running, writeback.id, planned, { intent_at: null })
+    throw error
+  }
+  return { id: await stands(id), says: externalId === null ? 'created' : 'updated' }
+}
+
+/** The hash of a part whose record is no longer there. */
+export const DELETED = 'deleted'
+
+/** A record that was deleted over there is not made anew behind its deleter's back; a person’s rerun makes it. */
+async function updateFailed(
+  running: Running,
+  writebackId: string,
+  planned: PlannedPart,
+  error: CordboardError,
+): Promise<CordboardError> {
+  if (error.code !== 'not_found' && error.code !== 'gone') return error
+  await savePart(running, writebackId, planned, { hash: DELETED })
+  const fix = 'If it was deleted by mistake, rerun the call from write: it is made anew'
+  return new CordboardError(error.code, `The ${planned.kind} is no longer there`, { cause: error, fix })
+}
+
+export function partOf(
+  { deps }: Running,
+  writebackId: string,
+  key: string,
+): Promise<WritebackPartRow | undefined> {
+  return deps.store.db
+    .selectFrom('writeback_parts')
+    .selectAll()
+    .where('writeback_id', '=', writebackId)
+    .where('part', '=', key)
+    .executeTakeFirst()
+}
+
+async function savePart(
+  running: Running,
+  writebackId: string,
+  { key, kind }: PlannedPart,
+  fields: Partial<WritebackPartRow>,
+  guard?: Guard,
+): Promise<void> {
+  const empty = { intent_at: null, external_id: null, hash: null, fields: null, written_at: null }
+  const query = running.deps.store.db
+    .insertInto('writeback_parts')
+    .values({ writeback_id: writebackId, part: key, kind, ...empty, ...fields })
+    .onConflict((conflict) => conflict.columns(['writeback_id', 'part']).doUpdateSet(fields))
+  await running.commit([query], guard ? [guard] : [])
+}
+
+/** Counts the requests that may have made something: an error after one of them leaves the end open. */
+function counting(context: ConnectorContext): { context: ConnectorContext; taken: () => number } {
+  let taken = 0
+  return {
+    taken: () => taken,
+    context: {
+      ...context,
+      fetch: async (url, init) => {
+        const response = await context.fetch(url, init)
+        if (response.ok && (init?.method ?? 'GET').toUpperCase() !== 'GET') taken += 1
+        return response
+      },
+    },
+  }
+}
