@@ -80,6 +80,9 @@ export function wrongMethod(c: Context, allowed: readonly string[]): Response {
 
 /** Text of a request as a message shows it: bounded, quoted, on one line. */
 export function shown(value: unknown): string {
+  // A list or an object is only named: it may be nested deeper than the stack of JSON.stringify reaches.
+  if (Array.isArray(value)) return `a list of ${value.length}`
+  if (typeof value === 'object' && value !== null) return 'an object'
   const text = JSON.stringify(value) ?? 'nothing'
   return text.length > 80 ? `${text.slice(0, 77)}…"` : text
 }

@@ -16,6 +16,10 @@ const COPIED = [
   'src',
   'types',
   'test/kit',
+  'docs',
+  'ARCHITECTURE.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
   'package.json',
   'tsconfig.json',
   'tsconfig.build.json',
@@ -26,7 +30,7 @@ const COPIED = [
 
 /** Where a published file may be. */
 const ALLOWED =
-  /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|bin\/cordboard\.js|dist\/(?:src|connectors|openapi|scripts|test\/kit)\/.+)$/
+  /^(?:package\.json|LICENSE|(?:README|CHANGELOG|ARCHITECTURE|CONTRIBUTING|SECURITY)\.md|docs\/[\w-]+\.md|bin\/cordboard\.js|dist\/(?:src|connectors|openapi|scripts|test\/kit)\/.+)$/
 
 interface Packed {
   filename: string

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import type { SandboxRecord } from '../../src/connector/sandbox.ts'
-import type { Company } from './company.ts'
+import { type Company, until } from './company.ts'
 import type { Sender } from './sender.ts'
 
 export interface Reckoning {
@@ -102,13 +102,28 @@ export function expectExactlyOnce(company: Company, sender: Sender): Reckoning {
   return found
 }
 
-/** Nothing waits and nothing is under way, but the slow second look for results that came by webhook. */
+/** Nothing waits and nothing is under way. */
 export function isDone(company: Company): boolean {
-  const [left] = company.rows(
-    `select (select count(*) from steps where state in ('waiting', 'working'))
-       + (select count(*) from calls where state in ('open', 'waiting', 'working')) as n`,
+  return left(company).length === 0
+}
+
+/** Waits until everything is done; says what is left when that takes too long. */
+export async function done(company: Company, withinMs: number): Promise<void> {
+  try {
+    await until('everything is done', () => isDone(company), withinMs)
+  } catch (error) {
+    throw new Error(`left: ${JSON.stringify(left(company), null, 1)}`, { cause: error })
+  }
+}
+
+function left(company: Company): Record<string, unknown>[] {
+  return company.rows(
+    `select kind, state, connection, generation, attempts, crashes, code, reason, due_at - unixepoch() * 1000 as due_in_ms
+       from steps where state in ('waiting', 'working')
+     union all
+     select 'call', state, connection, generation, null, null, null, reason, null
+       from calls where state in ('open', 'waiting', 'working')`,
   )
-  return left?.n === 0
 }
 
 export function integrity(company: Company): unknown {

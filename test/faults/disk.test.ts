@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { STORE_FILE } from '../../src/node/open.ts'
 import { seeded } from '../scenarios/installation.ts'
-import { expectExactlyOnce, integrity, isDone } from './books.ts'
+import { done, expectExactlyOnce, integrity } from './books.ts'
 import type { Child } from './child.ts'
 import { type Company, openCompany, pause, until } from './company.ts'
 import { createSender } from './sender.ts'
@@ -61,7 +61,7 @@ test.skipIf(!canLimit)(
       async () => (await fetch(`${company.publicUrl}/readyz`)).status === 200,
       10_000,
     )
-    await until('everything is done', () => isDone(company), SETTLED_MS)
+    await done(company, SETTLED_MS)
     const found = expectExactlyOnce(company, sender)
     await child.kill()
     expect(integrity(company)).toEqual(['ok'])

@@ -1,7 +1,7 @@
 import { request } from 'node:http'
 import { expect, test } from 'vitest'
 import { seeded } from '../scenarios/installation.ts'
-import { expectExactlyOnce, isDone } from './books.ts'
+import { done, expectExactlyOnce } from './books.ts'
 import { type Company, openCompany, until } from './company.ts'
 import { gate } from './gate.ts'
 import { createSender } from './sender.ts'
@@ -43,7 +43,7 @@ test('SIGTERM lets steps and requests under way finish, and loses and doubles no
   const second = await company.child()
   await second.go()
   await playing
-  await until('everything is done', () => isDone(company), SETTLED_MS)
+  await done(company, SETTLED_MS)
   const found = expectExactlyOnce(company, sender)
   console.log(JSON.stringify({ drainMs, ...found }))
 })
@@ -70,7 +70,7 @@ test('steps that do not end in time go back, and the next start finds out what t
 
   const second = await company.child()
   await second.go()
-  await until('everything is done', () => isDone(company), SETTLED_MS)
+  await done(company, SETTLED_MS)
   expectExactlyOnce(company, sender)
 })
 
@@ -95,7 +95,7 @@ test('a second SIGTERM ends it at once, and the next start finishes the work', {
   const second = await company.child()
   await second.go()
   await playing
-  await until('everything is done', () => isDone(company), SETTLED_MS)
+  await done(company, SETTLED_MS)
   const found = expectExactlyOnce(company, sender)
   console.log(JSON.stringify(found))
 })

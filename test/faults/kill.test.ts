@@ -4,9 +4,9 @@ import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { STORE_FILE } from '../../src/node/open.ts'
 import { seeded } from '../scenarios/installation.ts'
-import { expectExactlyOnce, integrity, isDone } from './books.ts'
+import { done, expectExactlyOnce, integrity } from './books.ts'
 import type { Child } from './child.ts'
-import { type Company, openCompany, pause, until } from './company.ts'
+import { type Company, openCompany, pause } from './company.ts'
 import { type Gate, type GateOptions, gate } from './gate.ts'
 import { createSender } from './sender.ts'
 
@@ -45,7 +45,7 @@ test(`killed ${KILLS} times at random moments it loses no accepted delivery and 
     next = company.child()
   }
   await sender.finish()
-  await until('everything is done', () => isDone(company), SETTLED_MS)
+  await done(company, SETTLED_MS)
   await child.kill()
   const found = expectExactlyOnce(company, sender)
   expect(integrity(company)).toEqual(['ok'])
@@ -96,7 +96,7 @@ test('killed between the vendor’s commit and its own, at each kind of request,
     await child.kill()
     child = await replace(next)
   }
-  await until('everything is done', () => isDone(company), SETTLED_MS)
+  await done(company, SETTLED_MS)
   await child.kill()
   const found = expectExactlyOnce(company, sender)
   // A job that was made and whose answer nobody read cannot be found again: Xosum lists none. It never gets audio.

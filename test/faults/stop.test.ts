@@ -8,7 +8,7 @@ import { openDeps, STORE_FILE } from '../../src/node/open.ts'
 import { createReceiver } from '../../src/pipeline/receive.ts'
 import { listen, stopServer } from '../../src/sandbox/serve.ts'
 import { seeded } from '../scenarios/installation.ts'
-import { expectExactlyOnce, isDone } from './books.ts'
+import { done, expectExactlyOnce } from './books.ts'
 import type { Child } from './child.ts'
 import { type Company, openCompany, pause, until } from './company.ts'
 import { type GateOptions, gate } from './gate.ts'
@@ -87,7 +87,7 @@ test.skipIf(process.platform === 'win32')(
       expect(held).toMatchObject({ kind: moment.kind })
 
       second.signal('SIGCONT')
-      await until('the second worker has finished the call', () => isDone(company), 60_000)
+      await done(company, 60_000)
       const before = everything(company)
       expect(before.steps.find(({ id }) => id === held?.id)).toMatchObject({ state: 'done', lease: null })
       tookOver += 1

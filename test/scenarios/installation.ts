@@ -1,14 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { connectorIds, loadConnector, loadSandbox } from '../../connectors/index.ts'
-import { loadConfig } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/model.ts'
 import { createMemoryBudgets } from '../../src/connector/budgets.ts'
 import type { Log } from '../../src/connector/contract.ts'
-import type { HttpFetch } from '../../src/connector/platform.ts'
 import { inboundRequest } from '../../src/connector/request.ts'
-import type { SampleCall, SandboxWebhook } from '../../src/connector/sandbox.ts'
+import type { FaultRule, SampleCall, SandboxRecord, SandboxWebhook } from '../../src/connector/sandbox.ts'
 import { signRequest } from '../../src/connector/sign.ts'
 import { openFolderMedia } from '../../src/media/folder.ts'
 import { createSigner } from '../../src/node/signer.ts'
@@ -16,46 +13,72 @@ import type { Deps } from '../../src/pipeline/deps.ts'
 import { createReceiver } from '../../src/pipeline/receive.ts'
 import { createRefusals } from '../../src/pipeline/refusals.ts'
 import { createWorker, type Worker } from '../../src/pipeline/work.ts'
-import type { Queue, Take } from '../../src/queue/port.ts'
 import { readCarriedTranscript } from '../../src/sandbox/recordings.ts'
 import { loadRecording } from '../../src/sandbox/recordings-node.ts'
-import { createSandboxWorld, OWN_PHONE, type SandboxWorld } from '../../src/sandbox/world.ts'
-import { openSqliteStore } from '../../src/store/sqlite.ts'
+import { OWN_PHONE } from '../../src/sandbox/world.ts'
+import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
-import { fetchFrom } from '../kit/in-process.ts'
+import { createCanaries } from './canary.ts'
+import { type Company, createCompany, flowFrom, sandboxVendors, type Vendors } from './company.ts'
+import { type ManualQueue, manualQueue } from './manual-queue.ts'
+import { createWire, type Wire } from './wire.ts'
 
 /** Noon of a winter day: no clock is set back anywhere near it. */
 const START = Date.parse('2026-11-20T12:00:00.000Z')
 const PUBLIC_URL = 'https://hooks.example.com'
+const LEASE_MS = 20_000
 
 export interface InstallOptions {
-  /** Over the sandbox company's configuration file. */
+  /** Default: the sandbox company's. */
+  vendors?: Vendors
+  /** Default: one per phone system, to every analysis service and every CRM there is. */
+  flows?: Record<string, unknown>[]
+  /** Over the configuration file. */
   config?: Record<string, unknown>
+  /** Further keys of a connection. */
   settings?: Record<string, Record<string, unknown>>
   random?: () => number
 }
 
 /**
- * A whole Cordboard with the sandbox company around it, in one process: real store, real pipeline, real connectors, the
- * vendors' stand-ins called in-process, and a clock that only the test moves.
+ * A whole Cordboard with a company around it, in one process: real store, real pipeline, real connectors, the vendors'
+ * stand-ins called in-process, and a clock that only the test moves. When it is disposed of, nothing that people read may
+ * hold a number, a name, a secret or a word of a conversation.
  */
 export interface Installation {
   deps: Deps
+  store: SqliteStore
   worker: Worker
-  world: SandboxWorld
+  queue: ManualQueue
+  wire: Wire
+  vendor: Company['vendor']
   /** Every line that was logged, as JSON. */
   logged: string[]
   now(): number
   receive(request: Request): Promise<Response>
   /** Signs a webhook as its vendor would and sends it. */
   send(connection: string, webhook: SandboxWebhook, change?: (body: string) => string): Promise<Response>
+  /** Plays a call at a phone system; answers its webhooks in order, none of them sent. */
+  place(connection: string, call: SampleCall): SandboxWebhook[]
   /** Plays a call at a phone system and sends all its webhooks in order. */
   play(connection: string, call: SampleCall): Promise<Response[]>
+  /** Makes the next matching requests to a connection fail. */
+  fail(connection: string, rule: FaultRule): void
   /** Works until nothing is due within `horizonMs`, moving the clock from one due moment to the next. */
   settle(horizonMs?: number): Promise<void>
+  /** Works on what is due now, without moving the clock. */
+  work(): Promise<void>
   advance(ms: number): void
+  /** What a vendor's stand-in holds of a kind. */
+  held(connection: string, kind: string): SandboxRecord[]
   /** How many records of a kind the CRM's stand-in holds. */
   crm(kind: string): number
+  /** A restart with another configuration: the same store, a new worker. */
+  restart(config?: Record<string, unknown>): Promise<void>
+  /** The process dies in the middle of whatever hangs, and another one starts. */
+  crash(): Promise<void>
+  /** States and reasons of all calls. */
+  calls(): Promise<[string, string | null][]>
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -66,48 +89,38 @@ export async function install(options: InstallOptions = {}): Promise<Installatio
   const random = options.random ?? seeded(1)
   const signer = createSigner()
   const logged: string[] = []
+  const canaries = createCanaries()
   const timers: { at: number; work: () => void | Promise<void> }[] = []
+  const vendors = options.vendors ?? sandboxVendors('twilio', 'zadarma', 'xosum', 'transcripto', 'hubspot')
+  const phones = Object.keys(vendors).filter((id) =>
+    ['twilio', 'zadarma', 'generic'].includes(vendors[id]?.use ?? ''),
+  )
 
   let receive: (request: Request) => Promise<Response> = async () => new Response(null, { status: 503 })
-  const world = await createSandboxWorld({
+  const company = await createCompany(vendors, {
     now,
     random,
     signer,
-    later: (ms, work) => timers.push({ at: clock + Math.ceil(ms), work }),
-    loadSandbox,
-    baseUrlOf: (connection) => `https://${connection}.example.com`,
     publicUrl: PUBLIC_URL,
+    flows: options.flows ?? phones.map((id) => flowFrom(vendors, id)),
+    later: (ms, work) => timers.push({ at: clock + Math.ceil(ms), work }),
     deliver: async ({ url, method, headers, body }) => {
       const response = await receive(new Request(url, { method, headers, body }))
       return { status: response.status }
     },
-    download: async (url) => {
-      const response = await http(new URL(url), {
-        method: 'GET',
-        headers: {},
-        signal: AbortSignal.timeout(5_000),
-        timeoutMs: 5_000,
-        maxBytes: 1e8,
-        redirects: 3,
-        allowPrivate: [],
-      })
-      return response.ok ? new Uint8Array(await response.arrayBuffer()) : null
-    },
     transcriptOf: readCarriedTranscript,
     ...(options.settings === undefined ? {} : { settings: options.settings }),
   })
-  const http: HttpFetch = (url, request) =>
-    fetchFrom(world.vendor(url.hostname.split('.')[0] ?? '').app)(url, request)
-
+  const wire = createWire(company.vendor, now)
   const store = await openSqliteStore({ file: join(directory, 'cordboard.db'), clock: now })
   await store.migrate()
-  const queue = manualQueue()
+  let queue = manualQueue()
   const deps: Deps = {
-    config: await configOf(world.configFile(options.config)),
+    config: await company.config(options.config),
     store,
     queue: queue.port,
     media: await openFolderMedia(join(directory, 'media')),
-    http,
+    http: wire.http,
     signer,
     budgets: createMemoryBudgets({ now }),
     now,
@@ -115,98 +128,159 @@ export async function install(options: InstallOptions = {}): Promise<Installatio
     log: collect(logged),
     metrics: createMetrics(),
     refusals: createRefusals({ store, now }),
+    wait: async () => undefined,
   }
-  receive = createReceiver(deps)
-  const worker = createWorker(deps, { every: () => () => undefined })
-  worker.start()
-
-  const send: Installation['send'] = async (id, webhook, change = (body) => body) => {
-    const request = await signedRequest(deps, id, webhook)
-    const body = change(webhook.body)
-    return receive(
-      new Request(request.url, {
-        method: webhook.method,
-        headers: request.headers,
-        ...(webhook.method === 'GET' ? {} : { body }),
-      }),
-    )
+  const learn = (config: Config) => {
+    for (const connection of config.connections.values())
+      for (const secret of connection.secrets) canaries.add('secret', secret)
   }
+  let worker: Worker
+  const boot = () => {
+    learn(deps.config)
+    receive = createReceiver(deps)
+    worker = createWorker(deps, { every: () => () => undefined, leaseMs: LEASE_MS })
+    worker.start()
+  }
+  boot()
 
-  const settle: Installation['settle'] = async (horizonMs = 3_600_000) => {
-    const until = clock + horizonMs
-    for (;;) {
-      for (const timer of timers.filter((entry) => entry.at <= clock)) {
-        timers.splice(timers.indexOf(timer), 1)
-        await timer.work()
-      }
-      await worker.sweep()
-      if (await queue.drain(store.db, clock)) continue
-      const steps = await store.db
-        .selectFrom('steps')
-        .select((eb) => eb.fn.min('due_at').as('at'))
-        .where('state', '=', 'waiting')
-        .where('due_at', '>', clock)
-        .executeTakeFirst()
-      const waits = await store.db
-        .selectFrom('calls')
-        .select((eb) => eb.fn.min('wait_until').as('at'))
-        .where('state', '=', 'waiting')
-        .executeTakeFirst()
-      const breakers = await store.db
-        .selectFrom('breakers')
-        .select((eb) => eb.fn.min('retry_at').as('at'))
-        .where('state', '=', 'open')
-        .where('retry_at', '>', clock)
-        .executeTakeFirst()
-      const next = Math.min(
-        ...[steps?.at, waits?.at, breakers?.at, ...timers.map((timer) => timer.at)].flatMap((at) =>
-          at == null ? [] : [at],
-        ),
-      )
-      if (!Number.isFinite(next) || next > until) return
-      clock = Math.max(clock, next)
+  /** One round of everything that would happen now; false when nothing did. */
+  const round = async (): Promise<boolean> => {
+    let moved = false
+    for (const timer of timers.filter((entry) => entry.at <= clock)) {
+      timers.splice(timers.indexOf(timer), 1)
+      await timer.work()
+      moved = true
     }
+    wire.tick()
+    await worker.renew()
+    await worker.sweep()
+    queue.join(worker.check())
+    return (await queue.drain(store.db, clock, wire.held)) || moved
   }
 
-  return {
+  const nextMoment = async (): Promise<number> => {
+    const { db } = store
+    const least = (at: { at: number | null } | undefined) => at?.at ?? Number.POSITIVE_INFINITY
+    const steps = await db
+      .selectFrom('steps')
+      .select((eb) => eb.fn.min('due_at').as('at'))
+      .where('state', '=', 'waiting')
+      .where('due_at', '>', clock)
+      .executeTakeFirst()
+    const waits = await db
+      .selectFrom('calls')
+      .select((eb) => eb.fn.min('wait_until').as('at'))
+      .where('state', '=', 'waiting')
+      .executeTakeFirst()
+    const breakers = await db
+      .selectFrom('breakers')
+      .select((eb) => eb.fn.min('retry_at').as('at'))
+      .where('state', '=', 'open')
+      .where('retry_at', '>', clock)
+      .executeTakeFirst()
+    const held = wire.nextAt()
+    // Whatever hangs keeps its lease: the worker renews it every third of its length.
+    const renewal = held === null ? Number.POSITIVE_INFINITY : clock + LEASE_MS / 3
+    const others = [...timers.map((timer) => timer.at), held ?? Number.POSITIVE_INFINITY]
+    return Math.min(least(steps), least(waits), least(breakers), renewal, ...others)
+  }
+
+  const it: Installation = {
     deps,
-    worker,
-    world,
+    store,
+    get worker() {
+      return worker
+    },
+    get queue() {
+      return queue
+    },
+    wire,
+    vendor: company.vendor,
     logged,
     now,
     receive: (request) => receive(request),
-    send,
+    send: async (id, webhook, change = (body) => body) => {
+      const request = await signedRequest(deps, id, webhook)
+      const body = change(webhook.body)
+      return receive(
+        new Request(request.url, {
+          method: webhook.method,
+          headers: request.headers,
+          ...(webhook.method === 'GET' ? {} : { body }),
+        }),
+      )
+    },
+    place: (id, call) => {
+      canaries.add('number', call.customerPhone.slice(-9))
+      canaries.add('name', call.agent.name)
+      for (const line of call.audio
+        ? (readCarriedTranscript(call.audio.bytes)?.transcript ?? '').split('\n')
+        : [])
+        canaries.add('word of a conversation', line.replaceAll(/<[^>]*>/g, '').trim())
+      return company.vendor(id).place?.(call) ?? []
+    },
     play: async (id, call) => {
-      const webhooks = world.vendor(id).place?.(call) ?? []
       const responses: Response[] = []
-      for (const webhook of webhooks) responses.push(await send(id, webhook))
+      for (const webhook of it.place(id, call)) responses.push(await it.send(id, webhook))
       return responses
     },
-    settle,
+    fail: wire.fail,
+    work: async () => {
+      // What a check has found out shows in the round after it.
+      for (let quiet = 0; quiet < 2; ) quiet = (await round()) ? 0 : quiet + 1
+    },
+    settle: async (horizonMs = 3_600_000) => {
+      const until = clock + horizonMs
+      for (;;) {
+        await it.work()
+        const next = await nextMoment()
+        if (!Number.isFinite(next) || next > until) return
+        clock = Math.max(clock, Math.ceil(next))
+      }
+    },
     advance: (ms) => {
       clock += ms
     },
-    crm: (kind) =>
-      world
-        .vendor('sandbox-hubspot')
+    held: (id, kind) =>
+      company
+        .vendor(id)
         .book()
-        .filter((record) => record.kind === kind).length,
+        .filter((record) => record.kind === kind),
+    crm: (kind) => it.held('sandbox-hubspot', kind).length,
+    restart: async (config) => {
+      await worker.stop(0)
+      queue = manualQueue()
+      deps.queue = queue.port
+      deps.config = await company.config({ ...options.config, ...config })
+      boot()
+    },
+    crash: async () => {
+      wire.abandon()
+      queue = manualQueue()
+      deps.queue = queue.port
+      boot()
+    },
+    calls: async () => {
+      const rows = await store.db
+        .selectFrom('calls')
+        .select(['state', 'reason'])
+        .where('joined_into', 'is', null)
+        .orderBy('id')
+        .execute()
+      return rows.map((row) => [row.state, row.reason])
+    },
     async [Symbol.asyncDispose]() {
-      await worker.stop(1_000)
-      await store.close()
-      await rm(directory, { recursive: true, force: true })
+      try {
+        await worker.stop(0)
+        await deps.refusals.flush()
+        await canaries.check(logged, store.db)
+      } finally {
+        await store.close()
+        await rm(directory, { recursive: true, force: true })
+      }
     },
   }
-}
-
-async function configOf(file: Record<string, unknown>): Promise<Config> {
-  const loaded = await loadConfig(file, {
-    connectors: { ids: connectorIds, load: loadConnector },
-    resolveSecret: () => undefined,
-    plainSecrets: true,
-  })
-  if ('problems' in loaded) throw new Error(JSON.stringify(loaded.problems, null, 1))
-  return loaded.config
+  return it
 }
 
 /** The request a vendor would send: its webhook with a true signature. */
@@ -235,39 +309,6 @@ export async function signedRequest(
     signer: deps.signer,
   })
   return { url, headers: { ...webhook.headers, ...signature } }
-}
-
-/** A queue without a clock: the test says when work is done. */
-function manualQueue() {
-  let take: Take | undefined
-  const port: Queue = {
-    wake: () => undefined,
-    work: (given) => {
-      take = given
-    },
-    stop: async () => undefined,
-    state: () => ({ ok: true, says: 'manual', running: 0 }),
-  }
-  return {
-    port,
-    /** Runs what is due now; false when nothing was. */
-    async drain(db: Deps['store']['db'], at: number): Promise<boolean> {
-      const lanes = await db
-        .selectFrom('steps')
-        .select('lane')
-        .distinct()
-        .where('state', '=', 'waiting')
-        .where('due_at', '<=', at)
-        .execute()
-      let took = 0
-      for (const { lane } of lanes) {
-        const running = (await take?.(lane, 8, new AbortController().signal)) ?? []
-        took += running.length
-        await Promise.all(running)
-      }
-      return took > 0
-    },
-  }
 }
 
 function collect(lines: string[]): Log {

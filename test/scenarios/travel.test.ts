@@ -6,25 +6,33 @@ import { install, sampleCall } from './installation.ts'
 
 test('a call travels from the phone system to the CRM, its result brought by webhook', async () => {
   await using it = await install()
-  it.world.vendor('sandbox-hubspot').addContact?.({ name: 'Camille Durand', phone: '+33639980001' })
+  it.vendor('sandbox-hubspot').addContact?.({ name: 'Camille Durand', phone: '+33639980001' })
   const responses = await it.play('sandbox-twilio', await sampleCall(it.now()))
   expect(responses.every((response) => response.ok)).toBe(true)
   await it.settle()
 
-  const calls = await it.deps.store.db.selectFrom('calls').selectAll().execute()
-  expect(calls.map((call) => [call.state, call.reason])).toEqual([['done', null]])
-  expect(it.crm('call')).toBe(1)
-  expect(it.crm('note')).toBe(1)
-  expect(it.crm('contact')).toBe(1)
-  const results = await it.deps.store.db.selectFrom('results').selectAll().execute()
+  expect(await it.calls()).toEqual([['done', null]])
+  expect([it.crm('call'), it.crm('note'), it.crm('contact')]).toEqual([1, 1, 1])
+  const results = await it.store.db.selectFrom('results').selectAll().execute()
   expect(results.map((row) => row.via)).toEqual(['callback'])
+  expect(it.held('sandbox-xosum', 'submission')).toHaveLength(1)
 })
 
 test('a call travels with its result found by polling', async () => {
-  await using it = await install()
+  await using it = await install({
+    flows: [
+      {
+        name: 'z',
+        from: ['sandbox-zadarma'],
+        analyze: ['sandbox-transcripto'],
+        write: ['sandbox-hubspot'],
+        unknownCaller: 'create',
+      },
+    ],
+  })
   await it.play('sandbox-zadarma', await sampleCall(it.now()))
   await it.settle()
-  const calls = await it.deps.store.db.selectFrom('calls').selectAll().execute()
-  expect(calls.map((call) => [call.state, call.reason])).toEqual([['done', null]])
+  expect(await it.calls()).toEqual([['done', null]])
   expect([it.crm('call'), it.crm('note'), it.crm('contact')]).toEqual([1, 1, 1])
+  expect(it.held('sandbox-transcripto', 'submission')).toHaveLength(1)
 })

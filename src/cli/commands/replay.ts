@@ -20,7 +20,6 @@ export const command = defineCommand({
     connection: { type: 'string', value: 'ID', about: 'received by this connection' },
     state: { type: 'string', value: 'STATE', about: 'new, used, ignored or unreadable' },
     since: { type: 'string', value: 'WHEN', about: 'received then or later: 30m, 12h, 2d, or a day' },
-    code: { type: 'string', value: 'CODE', about: 'whose step ended with this error code' },
     'dry-run': { type: 'boolean', about: 'only count' },
     yes: { type: 'boolean', about: 'do not ask' },
     ...jsonOption,
@@ -28,8 +27,8 @@ export const command = defineCommand({
   },
   args: [0, 1],
   async run({ flags, args: [id], io }) {
-    const { connection, state, code, since } = flags
-    const filter = { connection, state, code, since: since === undefined ? undefined : instantOf(since) }
+    const { connection, state, since } = flags
+    const filter = { connection, state, since: since === undefined ? undefined : instantOf(since) }
     const isEmpty = Object.values(filter).every((value) => value === undefined)
     if ((id === undefined) === isEmpty) {
       throw wrong(

@@ -18,8 +18,8 @@ export const command = defineCommand({
   about:
     'Signs a fixture with the connection’s secret, as the vendor would, and posts it to a running server.',
   examples: [
-    ['cordboard send twilio completed', 'to the server of this folder'],
-    ['cordboard send twilio completed --tamper', 'changed after signing: must be refused'],
+    ['cordboard send twilio inbound-completed', 'to the server of this folder'],
+    ['cordboard send twilio inbound-completed --tamper', 'changed after signing: must be refused'],
     ['cordboard send generic ./my-call.json --to https://calls.example.com', 'a file of your own'],
   ],
   options: {

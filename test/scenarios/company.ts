@@ -1,0 +1,87 @@
+import { connectorIds, loadConnector, loadSandbox } from '../../connectors/index.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import type { Config } from '../../src/config/model.ts'
+import type { SandboxOptions, VendorSandbox } from '../../src/connector/sandbox.ts'
+import { SANDBOX_CONNECTIONS } from '../../src/sandbox/world.ts'
+
+/** Connection id → connector and its own keys, but for `baseUrl`. */
+export type Vendors = Readonly<Record<string, { use: string; settings: Record<string, unknown> }>>
+
+/** Connections of the sandbox company, by their names without the prefix. */
+export function sandboxVendors(
+  ...names: ('twilio' | 'zadarma' | 'xosum' | 'transcripto' | 'hubspot')[]
+): Vendors {
+  return Object.fromEntries(
+    names.map((name) => {
+      const id = `sandbox-${name}`
+      const known = SANDBOX_CONNECTIONS[id]
+      if (!known) throw new RangeError(`the sandbox company has no ${id}`)
+      return [id, known]
+    }),
+  )
+}
+
+/** A phone system that speaks our own format: the scenarios say exactly what it says. */
+export const GENERIC: Vendors = {
+  pbx: {
+    use: 'generic',
+    settings: { secret: 'whsec_c2FuZGJveC1nZW5lcmljLXNlY3JldC0wMDE=', token: 'pbx-token-0001' },
+  },
+}
+
+export interface Company {
+  vendor(connection: string): VendorSandbox
+  config(overrides?: Record<string, unknown>): Promise<Config>
+}
+
+/** The stand-ins of a company's vendors, each at an address of its own. */
+export async function createCompany(
+  vendors: Vendors,
+  options: Omit<SandboxOptions, 'baseUrl' | 'account' | 'hookUrl'> & {
+    publicUrl: string
+    settings?: Record<string, Record<string, unknown>>
+    flows: readonly Record<string, unknown>[]
+  },
+): Promise<Company> {
+  const { publicUrl, settings = {}, flows, ...common } = options
+  const standIns = new Map<string, VendorSandbox>()
+  const connections: Record<string, Record<string, unknown>> = {}
+  for (const [id, { use, settings: own }] of Object.entries(vendors)) {
+    const baseUrl = `https://${id}.example.com`
+    const account = { ...own, ...settings[id], baseUrl }
+    const create = await loadSandbox(use)
+    standIns.set(id, create({ ...common, baseUrl, account, hookUrl: `${publicUrl}/hooks/${id}` }))
+    // What only the stand-in understands (such as its index lag) is none of the connection's own keys.
+    const { indexLagMs: _lag, ...keys } = account as Record<string, unknown>
+    connections[id] = { use, ...keys }
+  }
+  return {
+    vendor(connection) {
+      const standIn = standIns.get(connection)
+      if (!standIn) throw new RangeError(`there is no stand-in ${connection}`)
+      return standIn
+    },
+    async config(overrides = {}) {
+      const file = { publicUrl, region: 'FR', connections, flows, ...overrides }
+      const loaded = await loadConfig(file, {
+        connectors: { ids: connectorIds, load: loadConnector },
+        resolveSecret: () => undefined,
+        plainSecrets: true,
+      })
+      if ('problems' in loaded) throw new Error(JSON.stringify(loaded.problems, null, 1))
+      return loaded.config
+    },
+  }
+}
+
+/** A flow from the given connections to what is there: every analysis service, every CRM. */
+export function flowFrom(vendors: Vendors, from: string): Record<string, unknown> {
+  const of = (...uses: string[]) => Object.keys(vendors).filter((id) => uses.includes(vendors[id]?.use ?? ''))
+  return {
+    name: `from-${from}`,
+    from: [from],
+    analyze: of('xosum', 'transcripto'),
+    write: of('hubspot'),
+    unknownCaller: 'create',
+  }
+}
