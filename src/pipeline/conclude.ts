@@ -16,6 +16,8 @@ export interface Watch {
 }
 
 export interface Execution {
+  /** The step as it was claimed; what an execution has learned of it stands on its own copy. */
+  was: StepRow
   startedAt: number
   /** Connections that answered, whatever they said. */
   answered: ReadonlySet<string>
@@ -37,19 +39,22 @@ export function conclude(
   watch: Watch,
   step: StepRow,
   outcome: Outcome,
-  { startedAt, answered }: Execution,
+  { was, startedAt, answered }: Execution,
 ): { queries: Query[]; bells: Bell[] } {
   const { db } = deps.store
   const now = deps.now()
   const next = [...(outcome.next ?? [])]
   const bells = [...bellsOf(next), ...(outcome.bells ?? [])]
   const becomes = (fields: Partial<StepRow>): Query => {
-    // A step may have learned in this execution whose it is.
-    const { call_id, flow } = step
+    // Only what it has learned: its call may have been joined into another meanwhile.
+    const learned = {
+      ...(step.call_id === was.call_id ? {} : { call_id: step.call_id }),
+      ...(step.flow === was.flow ? {} : { flow: step.flow }),
+    }
     const freed = { lease: null, lease_until: null, crashes: 0, awaiting: null, updated_at: now }
     return db
       .updateTable('steps')
-      .set({ ...freed, call_id, flow, ...fields })
+      .set({ ...freed, ...learned, ...fields })
       .where('id', '=', step.id)
   }
   const line = (result: AttemptRow['outcome'], says: string, code?: ErrorCode): Query => {

@@ -7,7 +7,7 @@ import { verifyRequest } from '../connector/verify.ts'
 import { asCordboardError, CordboardError, ERRORS, toProblem } from '../errors.ts'
 import type { Append, Appended } from '../store/port.ts'
 import type { DeliveryRow, StepKind } from '../store/schema.ts'
-import { readBody } from './body.ts'
+import { createBodies } from './body.ts'
 import type { Deps } from './deps.ts'
 import { toHex } from './hash.ts'
 import type { Hint } from './refusals.ts'
@@ -32,6 +32,7 @@ const PROBLEM = { 'content-type': 'application/problem+json' }
  */
 export function createReceiver(deps: Deps): (request: Request) => Promise<Response> {
   const base = deps.config.publicUrl ?? 'http://localhost'
+  const bodies = createBodies()
   let under = 0
 
   return async function receive(request) {
@@ -57,9 +58,21 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
         `The connection ${connection.id} (${connection.connector.name}) receives no webhooks`,
       )
     }
-    const { side, role } = found
-    const body = await readBody(request, MAX_BODY)
-    if (body === null) return tooLarge(connection, request, path)
+    const read = await bodies.read(request, MAX_BODY)
+    if (read === null) return tooLarge(connection, request, path)
+    try {
+      return await take(connection, found, { request, target, path, body: read.body })
+    } finally {
+      read.release()
+    }
+  }
+
+  /** All of it is here: is it authentic? Then it is stored. */
+  async function take(
+    connection: Connection,
+    { side, role }: Found,
+    { request, target, path, body }: { request: Request; target: string; path: string; body: Uint8Array },
+  ): Promise<Response> {
     const receivedAt = deps.now()
     const inbound = inboundRequest({
       method: request.method,
@@ -209,11 +222,13 @@ function findConnection(deps: Deps, target: string): { connection: Connection; p
 
 const ROLES = ['telephony', 'analysis', 'crm'] as const
 
+interface Found {
+  side: WebhookSide<unknown, unknown>
+  role: DeliveryRow['role']
+}
+
 /** The webhook side of a connection; one with several is told apart by the first part of the path. */
-function sideOf(
-  { connector }: Connection,
-  path: string,
-): { side: WebhookSide<unknown, unknown>; role: DeliveryRow['role'] } | null {
+function sideOf({ connector }: Connection, path: string): Found | null {
   const sides = {
     telephony: connector.telephony?.webhook,
     analysis: connector.analysis?.callback,

@@ -58,15 +58,16 @@ export async function runStep(deps: Deps, watch: Watch, held: Held): Promise<boo
 
 async function untilConcluded(deps: Deps, watch: Watch, held: Held, startedAt: number): Promise<void> {
   const { lease, signal } = held
-  let { step } = held
-  const guard: Guard = { step: step.id, lease }
+  let was = held.step
+  const guard: Guard = { step: was.id, lease }
   const later = (says: string): Outcome => ({ again: deps.now() + COMES_BACK_MS, says })
 
   for (let fold = 0; ; fold += 1) {
+    const step = { ...was }
     const answered = new Set<string>()
     const outcome = await execute(deps, { ...held, step }, guard, answered)
     const end = (ending: Outcome) => {
-      const { queries, bells } = conclude(deps, watch, step, ending, { startedAt, answered })
+      const { queries, bells } = conclude(deps, watch, step, ending, { was, startedAt, answered })
       return commit(deps, [guard, ...(ending.guards ?? [])], queries, bells)
     }
     if (outcome !== 'changed') {
@@ -79,7 +80,7 @@ async function untilConcluded(deps: Deps, watch: Watch, held: Held, startedAt: n
       return
     }
     // What it works on has changed: once more, on what is stored now.
-    step = fresh
+    was = fresh
     if (fold < FOLDS && !signal.aborted && deps.now() < held.until()) continue
     await end(later('its call keeps changing'))
     return

@@ -8,13 +8,15 @@ import type { Deps } from './deps.ts'
  */
 export function settleCall(deps: Pick<Deps, 'store' | 'now'>, callId: string): Query[] {
   const { db, dialect } = deps.store
-  const mine = db.updateTable('calls').where('id', '=', callId).where('state', 'in', ['working', 'attention'])
-  const stuck = sql`select 1 from steps where call_id = ${callId} and state in ('parked', 'dead')`
+  // The step may have begun before its call was joined into another.
+  const id = sql<string>`(select coalesce(joined_into, id) from calls where id = ${callId})`
+  const mine = db.updateTable('calls').where('id', '=', id).where('state', 'in', ['working', 'attention'])
+  const stuck = sql`select 1 from steps where call_id = ${id} and state in ('parked', 'dead')`
   const why = sql`select coalesce(code, '') || ': ' || coalesce(reason, '') from steps
-    where call_id = ${callId} and state in ('parked', 'dead') order by updated_at desc limit 1`
-  const open = sql`select 1 from steps where call_id = ${callId} and state in ('waiting', 'working')`
-  const skipped = sql`select target_reason from writebacks where call_id = ${callId} and state = 'skipped' limit 1`
-  const written = sql`select 1 from writebacks where call_id = ${callId} and state <> 'skipped'`
+    where call_id = ${id} and state in ('parked', 'dead') order by updated_at desc limit 1`
+  const open = sql`select 1 from steps where call_id = ${id} and state in ('waiting', 'working')`
+  const skipped = sql`select target_reason from writebacks where call_id = ${id} and state = 'skipped' limit 1`
+  const written = sql`select 1 from writebacks where call_id = ${id} and state <> 'skipped'`
   const isSkipped = sql`exists (${skipped}) and not exists (${written})`
   const settle = mine.set({
     updated_at: deps.now(),

@@ -43,7 +43,7 @@ export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
   const me = Math.floor(deps.random() * 2 ** 40).toString(36)
   const breakers = createBreakers(deps)
   const watch: Watch = { breakers, issues: createIssueWatch(deps) }
-  const sweep = createSweep(deps, watch)
+  const sweep = createSweep(deps, watch, leaseMs)
   const check = createChecks(deps, breakers)
   const holding = new Map<string, { lease: string; until: number; controller: AbortController }>()
   /** Steps that ended here while the store could not take it: they go back with the next renewal. */

@@ -34,11 +34,12 @@ const NOTHING_HAPPENED: ReadonlySet<ErrorCode> = new Set([
  * at least as long as its index may lag, before anything is sent again.
  */
 export async function writePart(
-  { running, role, writeback, guard }: Writing,
+  writing: Writing,
   planned: PlannedPart,
   record: CrmRecord,
   written: Readonly<Record<string, string>>,
 ): Promise<Written> {
+  const { running, role, writeback, guard } = writing
   const { deps, connection } = running
   const hash = await hashOf(deps.signer, { fields: planned.fields, target: record.target })
   const known = await partOf(running, writeback.id, planned.key)
@@ -54,6 +55,15 @@ export async function writePart(
     return id
   }
 
+  /** What was found holds what was sent then; what has changed since is written now. */
+  const found = async (id: string, sent: string | null, says: string): Promise<Written> => {
+    await savePart(running, writeback.id, planned, { external_id: id, intent_at: null, hash: sent })
+    const result = await writePart(writing, planned, record, written)
+    return 'again' in result
+      ? result
+      : { id: result.id, says: result.says ? `${says}, ${result.says}` : says }
+  }
+
   if (externalId === null && known?.intent_at != null) {
     if (!role.find) {
       throw new CordboardError(
@@ -61,8 +71,8 @@ export async function writePart(
         `It is not known whether the ${planned.kind} was created, and ${connection.connector.name} cannot be asked`,
       )
     }
-    const found = await role.find(part, record, written, running.context())
-    if (found !== null) return { id: await stands(found), says: 'found: an earlier attempt got through' }
+    const id = await role.find(part, record, written, running.context())
+    if (id !== null) return found(id, known.hash, 'found: an earlier attempt got through')
     const visibleAt = known.intent_at + role.indexLagMs
     if (deps.now() < visibleAt) {
       return {
@@ -71,7 +81,8 @@ export async function writePart(
       }
     }
   }
-  if (externalId === null) await savePart(running, writeback.id, planned, { intent_at: deps.now() }, guard)
+  if (externalId === null)
+    await savePart(running, writeback.id, planned, { intent_at: deps.now(), hash }, guard)
   const sending = counting(running.context())
   let id: string
   try {
@@ -80,13 +91,13 @@ export async function writePart(
     const error = asCordboardError(thrown)
     if (externalId !== null) throw await updateFailed(running, writeback.id, planned, error)
     if (error.code === 'duplicate' && role.find) {
-      const found = await role.find(part, record, written, running.context())
-      if (found !== null) return { id: await stands(found), says: 'found: it was there already' }
+      const there = await role.find(part, record, written, running.context())
+      if (there !== null) return found(there, null, 'found: it was there already')
       // It is there, and does not show yet: the intent stays, so that it is looked for again first.
       throw new CordboardError('duplicate', error.message, { retry: 'later', cause: error })
     }
     if (NOTHING_HAPPENED.has(error.code) && sending.taken() === 0 && !running.signal.aborted)
-      await savePart(running, writeback.id, planned, { intent_at: null })
+      await savePart(running, writeback.id, planned, { intent_at: null, hash: null })
     throw error
   }
   return { id: await stands(id), says: externalId === null ? 'created' : 'updated' }

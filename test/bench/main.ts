@@ -7,6 +7,7 @@ const BENCHES: Record<string, () => Promise<{ run(args: string[]): Promise<void>
   pipeline: () => import('./pipeline.ts'),
   recording: () => import('./recording.ts'),
   list: () => import('./list.ts'),
+  start: () => import('./start.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

@@ -18,6 +18,9 @@ export interface ChildOptions {
   log?: LogLevel
 }
 
+/** Of the administrator: these processes take requests from this machine, and end with their test. */
+export const TOKEN = 'token-of-the-fault-tests'
+
 export type ChildAsks = 'go' | 'stats'
 export interface ChildStats {
   rssBytes: number

@@ -9,7 +9,7 @@ import { openDeps } from '../../src/node/open.ts'
 import { startServer } from '../../src/node/serve.ts'
 import { createWorker, type WorkOptions } from '../../src/pipeline/work.ts'
 import type { Queue } from '../../src/queue/port.ts'
-import type { ChildAsks, ChildOptions, ChildSays } from './child.ts'
+import { type ChildAsks, type ChildOptions, type ChildSays, TOKEN } from './child.ts'
 import { readPlainConfig } from './plain-config.ts'
 
 const options = JSON.parse(process.argv[2] ?? '{}') as ChildOptions
@@ -42,7 +42,8 @@ async function start(): Promise<void> {
     say({ listening: '' })
     return
   }
-  const server = await startServer({ ...common, port: options.port, tokens: [], work })
+  const tokens = [{ role: 'admin' as const, token: TOKEN }]
+  const server = await startServer({ ...common, port: options.port, tokens, work })
   queue = server.deps.queue
   onStopSignal(() => {
     server.stop(options.graceMs).then(

@@ -5,9 +5,9 @@ import { expect, test } from 'vitest'
 import { STORE_FILE } from '../../src/node/open.ts'
 import { seeded } from '../scenarios/installation.ts'
 import { done, expectExactlyOnce, integrity } from './books.ts'
-import type { Child } from './child.ts'
+import { TOKEN } from './child.ts'
 import { type Company, openCompany, pause } from './company.ts'
-import { type Gate, type GateOptions, gate } from './gate.ts'
+import { type GateOptions, gate } from './gate.ts'
 import { createSender } from './sender.ts'
 
 // Two phone systems send webhooks without a pause while Cordboard is killed with SIGKILL and started again. The phone
@@ -21,10 +21,12 @@ const CALL_EVERY_MS = 300
 const CHECK_EVERY = 10
 /** HubSpot's index may lag 30 s: after an end that nobody saw, a record is looked for that long. */
 const LAG_MS = 30_000
-const SETTLED_MS = LAG_MS + 60_000
+/** Steps whose worker died three times are tried apart from the others, up to this many of the short leases later. */
+const APART_MS = 30_000
+const SETTLED_MS = LAG_MS + 2 * APART_MS + 30_000
 
 test(`killed ${KILLS} times at random moments it loses no accepted delivery and writes nothing twice`, {
-  timeout: 120_000 + KILLS * 3_000,
+  timeout: 180_000 + KILLS * 3_000,
 }, async () => {
   await using company = await openCompany()
   const random = seeded(SEED)
@@ -33,12 +35,10 @@ test(`killed ${KILLS} times at random moments it loses no accepted delivery and 
   await child.go()
   sender.start(CALL_EVERY_MS)
   let next = company.child()
-  const lives: number[] = []
   for (let kill = 1; kill <= KILLS; kill += 1) {
     const lifeMs = LIVES_MS.least + random() * (LIVES_MS.most - LIVES_MS.least)
     await pause(lifeMs)
     await child.kill()
-    lives.push(lifeMs)
     if (kill % CHECK_EVERY === 0) await expectSound(company)
     child = await next
     await child.go()
@@ -46,69 +46,103 @@ test(`killed ${KILLS} times at random moments it loses no accepted delivery and 
   }
   await sender.finish()
   await done(company, SETTLED_MS)
+  const putAside = await runPutAsideAgain(company)
+  await done(company, SETTLED_MS)
   await child.kill()
   const found = expectExactlyOnce(company, sender)
   expect(integrity(company)).toEqual(['ok'])
-  console.log(JSON.stringify({ kills: lives.length, ...found }))
+  console.log(JSON.stringify({ kills: KILLS, putAside, ...found }))
 })
 
 const CRM = 'sandbox-hubspot'
-const POINTS: { what: string; vendor: string; connection: string; at: GateOptions }[] = [
-  ...['contacts', 'calls', 'notes', 'tasks'].map((kind) => ({
-    what: `created a record of ${kind}`,
-    vendor: CRM,
-    // Xosum's results hold no tasks.
-    connection: 'sandbox-zadarma',
-    at: { method: 'POST', path: new RegExp(`^/crm/objects/[^/]+/${kind}$`) },
-  })),
+/** Xosum's results hold no tasks: those calls go to Transcripto. */
+const creates = (kind: string): Point => ({
+  what: `a ${kind}`,
+  vendor: CRM,
+  connection: 'sandbox-zadarma',
+  at: { method: 'POST', path: new RegExp(`^/crm/objects/[^/]+/${kind}s$`) },
+})
+
+interface Point {
+  what: string
+  vendor: string
+  connection: string
+  at: GateOptions
+}
+const POINTS: readonly Point[] = [
+  creates('call'),
+  creates('note'),
+  creates('task'),
   {
-    what: 'taken a file',
+    what: 'a submission with its file',
     vendor: 'sandbox-transcripto',
     connection: 'sandbox-zadarma',
     at: { method: 'POST', path: /^\/addtaskcall$/ },
   },
   {
-    what: 'made a job',
+    what: 'a job',
     vendor: 'sandbox-xosum',
     connection: 'sandbox-twilio',
     at: { method: 'POST', path: /^\/api\/createTranscription$/ },
   },
   {
-    what: 'taken an upload',
+    what: 'an upload',
     vendor: 'sandbox-xosum',
     connection: 'sandbox-twilio',
     at: { method: 'PUT', path: /^\/upload\// },
   },
+  // The last: contacts are found through the index only, which is waited for.
+  creates('contact'),
 ]
 
 test('killed between the vendor’s commit and its own, at each kind of request, it does nothing twice', {
-  timeout: 150_000,
+  timeout: 200_000,
 }, async () => {
   await using company = await openCompany()
   const sender = createSender(company, seeded(SEED))
   let child = await company.child()
   await child.go()
-  for (const { vendor, connection, at } of POINTS) {
+  const settledMs: Record<string, number> = {}
+  for (const { what, vendor, connection, at } of POINTS) {
     const next = company.child()
-    const held: Gate = gate(company.sandbox.world.vendor(vendor), at)
+    const held = gate(company.sandbox.world.vendor(vendor), at)
     await sender.play(connection)
     await held.reached()
     await child.kill()
-    child = await replace(next)
+    const killedAt = Date.now()
+    child = await next
+    await child.go()
+    await done(company, SETTLED_MS)
+    settledMs[what] = Date.now() - killedAt
   }
-  await done(company, SETTLED_MS)
-  await child.kill()
   const found = expectExactlyOnce(company, sender)
-  // A job that was made and whose answer nobody read cannot be found again: Xosum lists none. It never gets audio.
+  // A job whose answer nobody read cannot be found again, for Xosum lists none. It never gets audio, so nobody pays.
   expect(found.unusedJobs).toBe(1)
   expect(found.submittedTwice.xosum).toBe(0)
-  console.log(JSON.stringify({ points: POINTS.length, ...found }))
+  console.log(JSON.stringify({ settledMs, ...found }))
 })
 
-async function replace(next: Promise<Child>): Promise<Child> {
-  const child = await next
-  await child.go()
-  return child
+/**
+ * A step that was hit by six kills in a row is taken for what took the worker down, and waits for a person: here is one.
+ * Leases of a second make that likelier than it is in life, where its last tries are ten minutes apart. Answers how many.
+ */
+async function runPutAsideAgain(company: Company): Promise<number> {
+  const steps = company.rows(
+    "select kind, subject, call_id from steps where state = 'dead' and code = 'poisoned'",
+  )
+  for (const { kind, subject, call_id } of steps) {
+    const [path, body] =
+      call_id === null
+        ? [`deliveries/${subject}/replay`, {}]
+        : [`calls/${call_id}/rerun`, { from: kind === 'poll' || kind === 'callback' ? 'submit' : kind }]
+    const response = await fetch(`${company.publicUrl}/v1/${path}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+    expect(response.status).toBe(202)
+  }
+  return steps.length
 }
 
 /** On a copy of the files as the kill left them: the check itself would tidy up. */

@@ -48,6 +48,8 @@ export interface InstallOptions {
 export interface Installation {
   deps: Deps
   store: SqliteStore
+  /** Where the store is. */
+  file: string
   worker: Worker
   queue: ManualQueue
   wire: Wire
@@ -66,6 +68,8 @@ export interface Installation {
   fail(connection: string, rule: FaultRule): void
   /** Works until nothing is due within `horizonMs`, moving the clock from one due moment to the next. */
   settle(horizonMs?: number): Promise<void>
+  /** Lets this much time pass, working on whatever becomes due. */
+  pass(ms: number): Promise<void>
   /** Works on what is due now, without moving the clock. */
   work(): Promise<void>
   advance(ms: number): void
@@ -75,8 +79,8 @@ export interface Installation {
   crm(kind: string): number
   /** A restart with another configuration: the same store, a new worker. */
   restart(config?: Record<string, unknown>): Promise<void>
-  /** The process dies in the middle of whatever hangs, and another one starts. */
-  crash(): Promise<void>
+  /** The process dies in the middle of whatever hangs, or only freezes, and another one starts. */
+  crash(how?: { keepsWaiting: boolean }): Promise<void>
   /** States and reasons of all calls. */
   calls(): Promise<[string, string | null][]>
   [Symbol.asyncDispose](): Promise<void>
@@ -112,7 +116,8 @@ export async function install(options: InstallOptions = {}): Promise<Installatio
     ...(options.settings === undefined ? {} : { settings: options.settings }),
   })
   const wire = createWire(company.vendor, now)
-  const store = await openSqliteStore({ file: join(directory, 'cordboard.db'), clock: now })
+  const file = join(directory, 'cordboard.db')
+  const store = await openSqliteStore({ file, clock: now })
   await store.migrate()
   let queue = manualQueue()
   const deps: Deps = {
@@ -188,6 +193,7 @@ export async function install(options: InstallOptions = {}): Promise<Installatio
   const it: Installation = {
     deps,
     store,
+    file,
     get worker() {
       return worker
     },
@@ -238,6 +244,12 @@ export async function install(options: InstallOptions = {}): Promise<Installatio
         clock = Math.max(clock, Math.ceil(next))
       }
     },
+    pass: async (ms) => {
+      const until = clock + ms
+      await it.settle(ms)
+      clock = until
+      await it.work()
+    },
     advance: (ms) => {
       clock += ms
     },
@@ -254,8 +266,8 @@ export async function install(options: InstallOptions = {}): Promise<Installatio
       deps.config = await company.config({ ...options.config, ...config })
       boot()
     },
-    crash: async () => {
-      wire.abandon()
+    crash: async ({ keepsWaiting } = { keepsWaiting: false }) => {
+      wire.abandon(keepsWaiting)
       queue = manualQueue()
       deps.queue = queue.port
       boot()

@@ -11,6 +11,8 @@ export interface ManualQueue {
   /** Takes from one lane now; for tests that play several workers. */
   take(lane: string, room: number): Promise<readonly Promise<void>[]>
   running(): number
+  /** Resolves when nothing runs any more. */
+  idle(): Promise<void>
   /** Counts a piece of work of another kind as running. */
   join(work: Promise<void>): void
 }
@@ -46,6 +48,9 @@ export function manualQueue(): ManualQueue {
     },
     join: (work) => join(work),
     running: () => running.size,
+    idle: async () => {
+      await Promise.all(running)
+    },
     take: async (lane, room) => (await take?.(lane, room, abort.signal)) ?? [],
     async drain(db, at, held) {
       const before = ended

@@ -17,9 +17,9 @@ const ended = (id: string, facts: Record<string, unknown>) => ({
 test('a recording that is announced and never comes: the wait ends, and the call is written with its own facts', async () => {
   await using it = await install({ vendors: VENDORS })
   await it.send('pbx', genericWebhook([ended('c', { result: 'answered', recordingExpected: true })]))
-  await it.settle(3_500_000)
+  await it.pass(3_500_000)
   expect([await it.calls(), it.crm('call')]).toEqual([[['waiting', 'its recording is not there yet']], 0])
-  await it.settle(200_000)
+  await it.pass(200_000)
   expect([await it.calls(), it.crm('call'), it.crm('note')]).toEqual([[['done', null]], 1, 0])
 })
 
@@ -33,9 +33,9 @@ test('a recording nobody spoke of is waited for two minutes; one that is announc
     'pbx',
     genericWebhook([{ key: 'c:rec', callId: 'c', phase: 'recorded', facts: { recordings: [pending] } }]),
   )
-  await it.settle(3_000_000)
+  await it.pass(3_000_000)
   expect(await it.calls()).toEqual([['waiting', 'its recording is not there yet']])
-  await it.settle(1_000_000)
+  await it.pass(1_000_000)
   expect([await it.calls(), it.crm('call')]).toEqual([[['done', null]], 1])
 })
 

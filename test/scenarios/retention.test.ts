@@ -1,0 +1,128 @@
+import { expect, test } from 'vitest'
+import { GENERIC, sandboxVendors } from './company.ts'
+import { genericWebhook } from './generic.ts'
+import { type Installation, install, sampleCall } from './installation.ts'
+
+// What the operator does not want to keep goes: deliveries with their bodies, and transcripts wherever they stand. The
+// calls stay, so that "where is that call?" has an answer.
+
+const DAY = 86_400_000
+const everything = async (it: Installation) => {
+  const { db } = it.store
+  const [results, calls, events] = await Promise.all([
+    db.selectFrom('results').select('analysis as text').execute(),
+    db.selectFrom('calls').select(['analysis as text', 'call']).execute(),
+    db.selectFrom('events').select('event as text').execute(),
+  ])
+  return [...results, ...calls, ...events].flatMap((row) => Object.values(row)).join('\n')
+}
+
+/** Whether the media store has it. */
+async function isKept(it: Installation, id: string | null | undefined): Promise<boolean> {
+  const found = await it.deps.media.get(id ?? '')
+  await found?.body.cancel()
+  return found !== null
+}
+
+test('used deliveries are erased with their steps and bodies, what is still needed stays', async () => {
+  await using it = await install({
+    vendors: { ...GENERIC, ...sandboxVendors('xosum', 'hubspot') },
+    config: { keep: { deliveries: '7 days' } },
+  })
+  const event = {
+    key: 'c:ended',
+    callId: 'c',
+    phase: 'ended',
+    facts: { direction: 'inbound', result: 'busy' },
+  }
+  await it.send('pbx', genericWebhook([event], { padding: 'x'.repeat(300_000) }))
+  await it.send('pbx', genericWebhook([{ key: 'k', callId: 'c', phase: 'singing', facts: {} }]))
+  await it.settle()
+  const { db } = it.store
+  const media = await db
+    .selectFrom('deliveries')
+    .select('media_id')
+    .where('media_id', 'is not', null)
+    .executeTakeFirst()
+  expect(await isKept(it, media?.media_id)).toBe(true)
+  await it.pass(8 * DAY)
+  expect(await db.selectFrom('deliveries').select('state').execute()).toEqual([{ state: 'unreadable' }])
+  expect(await isKept(it, media?.media_id)).toBe(false)
+  expect(await it.calls()).toEqual([['done', null]])
+})
+
+test('transcripts go from results, calls and events, and do not come back', async () => {
+  await using it = await install({ config: { keep: { transcript: '7 days' } } })
+  for (let n = 0; n < 3; n++) await it.play('sandbox-twilio', await sampleCall(it.now()))
+  await it.settle()
+  expect(await everything(it)).toContain('"transcript"')
+  await it.pass(6 * DAY)
+  expect(await everything(it)).toContain('"transcript"')
+  await it.play('sandbox-twilio', await sampleCall(it.now(), { id: 'younger' }))
+  await it.pass(2 * DAY)
+  const { db } = it.store
+  const kept = await db
+    .selectFrom('results')
+    .select('analysis')
+    .where('analysis', 'like', '%"transcript"%')
+    .execute()
+  const calls = await db
+    .selectFrom('calls')
+    .select('analysis')
+    .where('analysis', 'like', '%"transcript"%')
+    .execute()
+  expect([kept.length, calls.length]).toEqual([1, 1])
+  const summaries = await db
+    .selectFrom('calls')
+    .select('id')
+    .where('analysis', 'like', '%"summary"%')
+    .execute()
+  expect(summaries).toHaveLength(4)
+  await it.pass(7 * DAY)
+  expect(await everything(it)).not.toContain('"transcript"')
+  expect(it.crm('call')).toBe(4)
+})
+
+test('a transcript that the phone system brought goes as well, and a late event does not bring it back', async () => {
+  await using it = await install({
+    vendors: { ...GENERIC, ...sandboxVendors('xosum', 'hubspot') },
+    config: { keep: { transcript: '7 days' } },
+  })
+  const transcript = { turns: [{ party: 'agent', text: 'the canary sings' }] }
+  const facts = {
+    direction: 'inbound',
+    from: '+33639980001',
+    startedAt: '2026-11-20T11:58:00.000Z',
+    result: 'answered',
+    recordingExpected: false,
+    transcript,
+  }
+  const ended = { key: 'c:ended', callId: 'c', phase: 'ended', facts }
+  await it.send('pbx', genericWebhook([ended]))
+  await it.settle()
+  expect(await everything(it)).toContain('canary')
+  await it.pass(8 * DAY)
+  expect(await everything(it)).not.toContain('canary')
+  await it.send(
+    'pbx',
+    genericWebhook([{ key: 'c:more', callId: 'c', phase: 'amended', facts: { transcript, reference: 'r' } }]),
+  )
+  await it.pass(60_000)
+  const { call } = await it.store.db.selectFrom('calls').select('call').executeTakeFirstOrThrow()
+  expect([call.includes('canary'), call.includes('"reference":"r"')]).toEqual([false, true])
+})
+
+test('more than one run’s worth is erased in the end', async () => {
+  await using it = await install({
+    vendors: { ...GENERIC, ...sandboxVendors('xosum', 'hubspot') },
+    config: { keep: { deliveries: '1 day', transcript: '1 day' } },
+  })
+  for (let n = 0; n < 200; n++) {
+    const facts = { direction: 'inbound', startedAt: '2026-11-20T11:58:00.000Z', transcript: { turns: [] } }
+    await it.send('pbx', genericWebhook([{ key: `${n}`, callId: `c-${n}`, phase: 'ringing', facts }]))
+  }
+  await it.settle()
+  await it.pass(2 * DAY)
+  expect(await it.store.db.selectFrom('deliveries').select('id').execute()).toEqual([])
+  expect(await everything(it)).not.toContain('"transcript"')
+})
