@@ -117,7 +117,10 @@ async function migrationsOf({ store }: Pick<Deps, 'store'>): Promise<string> {
   )
   const missing = MIGRATIONS.filter(({ name }) => !ran.has(name))
   if (missing.length > 0) {
-    throw new CordboardError('storage_unavailable', `${missing.length} not run yet: restart the server, which runs them`)
+    throw new CordboardError(
+      'storage_unavailable',
+      `${missing.length} not run yet: restart the server, which runs them`,
+    )
   }
   return `${MIGRATIONS.length} of ${MIGRATIONS.length}`
 }

@@ -29,6 +29,7 @@ export async function callback(running: Running): Promise<Outcome> {
   const next: StepRow[] = []
   const says: string[] = []
   const unknown: AnalysisEvent[] = []
+  const { call_id: ownCall } = step
   for (const { submission, event, parts } of await bySubmission(running, received.events)) {
     if (!submission) {
       unknown.push(event)
@@ -58,6 +59,8 @@ export async function callback(running: Running): Promise<Outcome> {
       next,
     }
   }
+  // What is left of it is not those calls' any more.
+  step.call_id = ownCall
   // The submission wakes it when it is committed; this is for when both happen at once.
   const again = deps.now() + Math.min(Math.max(RETRY_MS, age / 2), LONGEST_RETRY_MS)
   const awaiting = first.ref === undefined ? {} : { awaiting: first.ref }

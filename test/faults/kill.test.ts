@@ -18,6 +18,8 @@ const KILLS = Number(process.env.CORDBOARD_KILLS ?? 50)
 const SEED = Number(process.env.CORDBOARD_SEED ?? 1)
 const LIVES_MS = { least: 100, most: 600 }
 const CALL_EVERY_MS = 300
+/** On a slow machine the lives are as short and the calls as many. */
+const CALLS_PER_KILL = 2
 const CHECK_EVERY = 10
 /** HubSpot's index may lag 30 s: after an end that nobody saw, a record is looked for that long. */
 const LAG_MS = 30_000
@@ -33,7 +35,7 @@ test(`killed ${KILLS} times at random moments it loses no accepted delivery and 
   const sender = createSender(company, random)
   let child = await company.child()
   await child.go()
-  sender.start(CALL_EVERY_MS)
+  sender.start(CALL_EVERY_MS, KILLS * CALLS_PER_KILL)
   let next = company.child()
   for (let kill = 1; kill <= KILLS; kill += 1) {
     const lifeMs = LIVES_MS.least + random() * (LIVES_MS.most - LIVES_MS.least)

@@ -14,8 +14,8 @@ export interface Sent {
 export interface Sender {
   readonly log: readonly Sent[]
   readonly calls: readonly { connection: string; call: SampleCall }[]
-  /** Places calls, one every `everyMs`, and sends their webhooks until each was taken. */
-  start(everyMs: number): void
+  /** Places up to `most` calls, one every `everyMs`, and sends their webhooks until each was taken. */
+  start(everyMs: number, most?: number): void
   /** No further calls; resolves when every webhook was taken. */
   finish(): Promise<void>
   /** Places one call and sends its webhooks until each was taken. */
@@ -64,10 +64,10 @@ export function createSender(company: Company, random: () => number): Sender {
     log,
     calls,
     play,
-    start(everyMs) {
+    start(everyMs, most = Number.POSITIVE_INFINITY) {
       playing = true
       loop = (async () => {
-        while (playing) {
+        while (playing && placed < most) {
           const connection = PHONE_SYSTEMS[placed % 2] ?? ''
           const playingOne = play(connection, {
             ...(random() < 0.4 ? { result: 'no_answer' as const } : {}),

@@ -108,7 +108,7 @@ test('a sweep over 50,000 waiting and 50,000 parked steps reads a handful of row
   const copies = (state: 'waiting' | 'parked', code: string | null) => ({
     sql: `insert into steps select 'stp_${state}_' || value, 'match', 'sandbox-hubspot', 'call_${state}_' || value, call_id,
       'sandbox-hubspot', 1, 'from-sandbox-twilio', null, '${state}', ?, 0, 0, null, null, ${code === null ? 'null' : `'${code}'`},
-      null, null, created_at, updated_at, 0 from steps, json_each(?) where kind = 'match'`,
+      null, null, created_at, updated_at, 0 from (select * from steps where kind = 'merge' limit 1), json_each(?)`,
     parameters: [it.now() + 3_600_000, JSON.stringify(Array.from({ length: 50_000 }, (_, n) => n))],
   })
   for (const { sql: text, parameters } of [copies('waiting', null), copies('parked', 'auth')])
