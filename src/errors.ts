@@ -177,7 +177,7 @@ export const ERRORS = {
   poisoned: kind(
     500,
     'never',
-    'This step took its worker down three times',
+    'This step took its workers down again and again',
     'Keep the delivery as a fixture and report it; the rest goes on',
   ),
   lease_lost: kind(

@@ -105,7 +105,7 @@ export interface TelephonyRole<Config> {
   /** Calls by the vendor's own list, for backfill and reconciliation. */
   calls?(since: string, ctx: ConnectorContext<Config>): AsyncIterable<CallEvent[]>
   subscribe?(url: string, ctx: ConnectorContext<Config>): Promise<void>
-  /** How long to wait for a recording nobody announced, in ms from the call's end; default 120,000. */
+  /** How long to wait for a recording nobody announced, in ms from when the call's end is heard of; default 120,000. */
   recordingWaitMs?: number
 }
 
@@ -231,7 +231,10 @@ export interface CrmRole<Config> {
   plan(record: CrmRecord, ctx: MapContext<Config>): PlannedPart[]
   /** The contact to create for an unknown caller; absent: this CRM creates none. */
   newContact?(call: Call, ctx: MapContext<Config>): PlannedPart | null
-  /** Creates the part, or updates it when it has an externalId. Returns the CRM's id. */
+  /**
+   * Creates the part, or updates it when it has an externalId. Returns the CRM's id. After a request that may have
+   * created something it must not throw `rejected` or `not_found`: those say that nothing happened.
+   */
   write(
     part: WritePart,
     record: CrmRecord,

@@ -1,7 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
 import { ID_PREFIXES } from '../call/ids.ts'
 import { CordboardError } from '../errors.ts'
-import { auditRow } from '../pipeline/commands.ts'
+import { auditRow } from '../pipeline/audit.ts'
 import type { Deps } from '../pipeline/deps.ts'
 import type { IssueRow } from '../store/schema.ts'
 import { nextOf } from './audit.ts'

@@ -55,7 +55,8 @@ export function createBreakers(deps: Pick<Deps, 'store' | 'now' | 'random' | 'lo
     /** How many steps of a lane may start now: all, one to try with, or none until `at`. */
     room(lane: string, wanted: number): { room: number; at: number | null } {
       const row = rows.get(lane)
-      if (row?.state !== 'open') return { room: wanted, at: null }
+      // Steps of a connection that is no longer configured are let through, to be parked for that.
+      if (row?.state !== 'open' || !deps.config.connections.has(lane)) return { room: wanted, at: null }
       if (needsCheck(row)) return { room: staysOpenFor(row) ? wanted : 0, at: null }
       const retryAt = row.retry_at ?? deps.now()
       if (retryAt > deps.now()) return { room: 0, at: retryAt }

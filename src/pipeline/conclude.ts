@@ -69,7 +69,9 @@ export function conclude(
     const reason = outcome.done.slice(0, 500)
     const done = becomes({ state: 'done', code: null, reason, attempts: step.attempts + 1 })
     const over = [...earlierRounds(deps, step), ...worked(watch.issues, step, answered)]
-    return { queries: [done, line('ok', reason), ...went(), ...over, ...follow, ...settle], bells }
+    // Where a step follows, the call is settled when that one ends.
+    const end = next.length > 0 ? [] : settle
+    return { queries: [done, line('ok', reason), ...went(), ...over, ...follow, ...end], bells }
   }
   if ('again' in outcome) {
     const { says, code = null, awaiting = null } = outcome
@@ -115,9 +117,11 @@ export function conclude(
   }
   const state = verdict?.state ?? ('dead' in outcome ? 'dead' : 'done')
   const ends = becomes({ ...fields, state, attempts: step.attempts + (state === 'parked' ? 0 : 1) })
-  const told = line(state === 'done' ? 'failed' : state, fields.reason, error.code)
+  // One that was let go and is parked again for the same reason is no news either.
+  const isAgain = state === 'parked' && step.code === error.code
+  const told = isAgain ? [] : [line(state === 'done' ? 'failed' : state, fields.reason, error.code)]
   const issue = openIssue(deps, issueOf(step, at), error)
-  return { queries: [ends, told, issue, ...health, ...follow, ...settle], bells }
+  return { queries: [ends, ...told, issue, ...health, ...follow, ...settle], bells }
 }
 
 /** What an earlier round left undone is done by this one. Calls that are still being analysed are only asked about. */

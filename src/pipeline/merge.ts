@@ -3,14 +3,14 @@ import { newId } from '../call/ids.ts'
 import { foldEvents, progressOf } from '../call/merge.ts'
 import { CordboardError } from '../errors.ts'
 import type { Guard, Query } from '../store/port.ts'
-import type { CallRow, DeliveryRow, StepRow } from '../store/schema.ts'
+import type { DeliveryRow, StepRow } from '../store/schema.ts'
 import { searchable } from './call-row.ts'
 import { readDelivery, receiveWith, settleDelivery, unreadable } from './delivery.ts'
-import { openBreakers } from './fail-over.ts'
 import { joinInto } from './join.ts'
+import { isPast } from './keep.ts'
+import { callRows, isUnderway, newKeys, saveEvent, storedEvents } from './known-call.ts'
 import { planCall } from './plan.ts'
-import { type Group, idsOf, resolve } from './resolve.ts'
-import { isPast } from './retention.ts'
+import { type Group, resolve } from './resolve.ts'
 import type { Follow, Outcome, Running } from './step.ts'
 
 /**
@@ -97,8 +97,7 @@ async function mergeOne(running: Running, group: Group, delivery: DeliveryRow | 
     before: before.length === 0 ? null : progressOf(before),
     rows: rows.map((one) => (step.subject === one.id ? { ...one, waited: 1 } : one)),
     isNew: row?.call !== columns.call || isReplay,
-    underway: await isUnderway(running, group.callIds),
-    closed: await openBreakers(deps),
+    underway: () => isUnderway(running, group.callIds),
   })
 
   const values = {
@@ -145,75 +144,4 @@ async function mergeOne(running: Running, group: Group, delivery: DeliveryRow | 
   const heard = fresh.length === 0 ? 'nothing new' : fresh.map((event) => event.phase).join(', ')
   const joined = others.length > 0 ? `, ${others.length} joined` : ''
   return { queries, guards, next: plan.next, says: `${heard} → ${plan.state}${joined}` }
-}
-
-/** The oldest first; calls that were joined into others are not among them. */
-async function callRows({ deps }: Running, ids: readonly string[]): Promise<CallRow[]> {
-  if (ids.length === 0) return []
-  return deps.store.db
-    .selectFrom('calls')
-    .selectAll()
-    .where('id', 'in', ids)
-    .where('joined_into', 'is', null)
-    .orderBy('id')
-    .execute()
-}
-
-/** By key, as JSON. */
-async function storedEvents({ deps }: Running, calls: readonly CallRow[]): Promise<Map<string, string>> {
-  if (calls.length === 0) return new Map()
-  const rows = await deps.store.db
-    .selectFrom('events')
-    .select(['event_key', 'event'])
-    .where(
-      'call_id',
-      'in',
-      calls.map((call) => call.id),
-    )
-    .execute()
-  return new Map(rows.map((row) => [row.event_key, row.event]))
-}
-
-function saveEvent(
-  { deps, connection }: Running,
-  id: string,
-  event: CallEvent,
-  delivery: DeliveryRow | null,
-): Query {
-  const content = { phase: event.phase, event: JSON.stringify(event) }
-  return deps.store.db
-    .insertInto('events')
-    .values({
-      connection: connection.id,
-      event_key: event.key,
-      call_id: id,
-      delivery_id: delivery?.id ?? null,
-      received_at: delivery?.received_at ?? deps.now(),
-      ...content,
-    })
-    .onConflict((conflict) => conflict.columns(['connection', 'event_key']).doUpdateSet(content))
-}
-
-/** Ids nobody knew point at the call from now on; plain inserts, so that of two merges that invent one, the second folds again. */
-function newKeys({ deps, connection }: Running, callId: string, group: Group): Query[] {
-  const ids = new Set(group.events.flatMap(idsOf).filter((id) => !group.known.has(id)))
-  return [...ids].map((externalId) =>
-    deps.store.db
-      .insertInto('call_keys')
-      .values({ connection: connection.id, external_id: externalId, call_id: callId }),
-  )
-}
-
-/** A submission that waits for a person or for its backend is under way as well. */
-async function isUnderway({ deps }: Running, callIds: readonly string[]): Promise<boolean> {
-  if (callIds.length === 0) return false
-  const found = await deps.store.db
-    .selectFrom('steps')
-    .select('id')
-    .where('call_id', 'in', callIds)
-    .where('kind', 'in', ['submit', 'poll'])
-    .where('state', 'in', ['waiting', 'working', 'parked'])
-    .limit(1)
-    .execute()
-  return found.length > 0
 }

@@ -6,6 +6,7 @@ import type { Query } from '../store/port.ts'
 import type { CallRow, StepRow } from '../store/schema.ts'
 import { readyRecordings } from './content.ts'
 import type { Deps } from './deps.ts'
+import { openBreakers } from './fail-over.ts'
 import { hashOf } from './hash.ts'
 import { matchSteps } from './round.ts'
 import { newStep } from './step.ts'
@@ -33,17 +34,15 @@ interface Known {
   rows: readonly CallRow[]
   /** Whether the facts differ from what was last stored, or are looked at anew. */
   isNew: boolean
-  /** A submission of this call is on its way: what it brings will be written with the newest facts. */
-  underway: boolean
-  /** Analysis connections that cannot take work now. */
-  closed: ReadonlySet<string>
+  /** Whether a submission of this call is on its way: what it brings will be written with the newest facts. */
+  underway(): Promise<boolean>
 }
 
 const DEFAULT_WAIT_MS = 120_000
 /** An announced recording is waited for longer than one nobody spoke of. */
 const ANNOUNCED_WAIT_MS = 3_600_000
 
-/** Chooses the flow and the next steps. Pure but for ids and the hash; committed by `merge` in one batch. */
+/** Chooses the flow and the next steps; committed by `merge` in one batch. */
 export async function planCall(deps: Deps, source: Connection, known: Known): Promise<Plan> {
   const { call, progress, rows } = known
   const [row] = rows
@@ -78,7 +77,8 @@ export async function planCall(deps: Deps, source: Connection, known: Known): Pr
 
   const isSubmitted = rows.some((one) => one.submit_hash === submitHash)
   if (flow.analyze.length > 0 && submitHash !== null && !isSubmitted && (known.isNew || isFirst)) {
-    const backend = flow.analyze.find((id) => !known.closed.has(id)) ?? flow.analyze[0] ?? ''
+    const closed = await openBreakers(deps)
+    const backend = flow.analyze.find((id) => !closed.has(id)) ?? flow.analyze[0] ?? ''
     const step = newStep(deps, {
       kind: 'submit',
       subject: call.id,
@@ -93,8 +93,9 @@ export async function planCall(deps: Deps, source: Connection, known: Known): Pr
   const queries = rows
     .filter((one) => one.submit_hash !== nothing.submitHash)
     .map((one) => endSubmits(deps, one))
-  if (known.underway || (!known.isNew && !isFirst)) {
-    const isStill = row?.state === 'attention' || (row?.state === 'done' && !known.underway)
+  const underway = !isFirst && (await known.underway())
+  if (underway || (!known.isNew && !isFirst)) {
+    const isStill = row?.state === 'attention' || (row?.state === 'done' && !underway)
     return { ...nothing, flow, state: isStill ? row.state : 'working', reason: row?.reason ?? null, queries }
   }
   const state = flow.write.length === 0 ? 'done' : 'working'

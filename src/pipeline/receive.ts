@@ -1,6 +1,6 @@
 import { newId } from '../call/ids.ts'
 import type { Connection } from '../config/model.ts'
-import type { InboundRequest, Reply, WebhookSide } from '../connector/contract.ts'
+import type { InboundRequest, Reply } from '../connector/contract.ts'
 import { maskSecrets } from '../connector/mask.ts'
 import { inboundRequest } from '../connector/request.ts'
 import { verifyRequest } from '../connector/verify.ts'
@@ -8,8 +8,9 @@ import { asCordboardError, CordboardError, ERRORS, toProblem } from '../errors.t
 import type { Append, Appended } from '../store/port.ts'
 import type { DeliveryRow, StepKind } from '../store/schema.ts'
 import { createBodies } from './body.ts'
+import { dedupeKey } from './dedupe.ts'
 import type { Deps } from './deps.ts'
-import { toHex } from './hash.ts'
+import { type Found, findConnection, sideOf } from './hook.ts'
 import type { Hint } from './refusals.ts'
 import { CORE_LANE, newStep } from './step.ts'
 
@@ -50,7 +51,7 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
 
   async function accept(request: Request): Promise<Response> {
     const target = request.url.slice(request.url.indexOf('/', request.url.indexOf('://') + 3))
-    const { connection, path } = findConnection(deps, target)
+    const { connection, path } = findConnection(deps.config, target)
     const found = sideOf(connection, path)
     if (!found) {
       throw new CordboardError(
@@ -131,7 +132,7 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
       body: large ? null : body,
       media_id: large ? id : null,
       bytes: body.byteLength,
-      dedupe_key: await dedupeKey(deps, inbound, dedupe),
+      dedupe_key: await dedupeKey(deps.signer, inbound, dedupe),
       repeats: 0,
       state: 'new',
       reason: null,
@@ -207,54 +208,6 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
     if (error.code === 'internal') deps.log.error('receiving failed', { says: error.message })
     return problem(error)
   }
-}
-
-function findConnection(deps: Deps, target: string): { connection: Connection; path: string } {
-  const [path = ''] = target.split('?', 1)
-  const rest = path.slice('/hooks/'.length)
-  const slash = rest.indexOf('/')
-  const id = slash < 0 ? rest : rest.slice(0, slash)
-  const connection = deps.config.connections.get(id)
-  // The id is not repeated in the answer: it is whatever the sender made up.
-  if (!connection) throw new CordboardError('unknown_connection', 'No connection has the id in this path')
-  return { connection, path: slash < 0 ? '' : rest.slice(slash) }
-}
-
-const ROLES = ['telephony', 'analysis', 'crm'] as const
-
-interface Found {
-  side: WebhookSide<unknown, unknown>
-  role: DeliveryRow['role']
-}
-
-/** The webhook side of a connection; one with several is told apart by the first part of the path. */
-function sideOf({ connector }: Connection, path: string): Found | null {
-  const sides = {
-    telephony: connector.telephony?.webhook,
-    analysis: connector.analysis?.callback,
-    crm: connector.crm?.callback,
-  }
-  const there = ROLES.flatMap((role) => {
-    const side = sides[role]
-    return side ? [{ role, side: side as WebhookSide<unknown, unknown> }] : []
-  })
-  return there.find(({ role }) => path.startsWith(`/${role}`)) ?? there[0] ?? null
-}
-
-async function dedupeKey(
-  deps: Deps,
-  inbound: InboundRequest,
-  dedupe: { header: string } | undefined,
-): Promise<string> {
-  const named = dedupe && inbound.headers.get(dedupe.header)
-  if (named && named.length <= 200) return `h:${named}`
-  const from = inbound.url.indexOf('/hooks/')
-  const head = ENCODER.encode(`${inbound.method} ${inbound.url.slice(from)}\n`)
-  const all = new Uint8Array(head.length + inbound.body.length)
-  all.set(head)
-  all.set(inbound.body, head.length)
-  const pending = deps.signer.digest('sha256', all)
-  return toHex(pending instanceof Promise ? await pending : pending)
 }
 
 function hintOf(publicUrl: string | undefined, { headers }: InboundRequest, reason: string): Hint {

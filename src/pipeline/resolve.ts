@@ -14,7 +14,10 @@ export interface Group {
 const CHUNK = 90
 
 /** Which calls the events belong to. An event may know several ids of one call: then the oldest call takes the others in. */
-export async function resolve({ deps, connection }: Running, events: readonly CallEvent[]): Promise<Group[]> {
+export async function resolve(
+  { deps, step, connection }: Running,
+  events: readonly CallEvent[],
+): Promise<Group[]> {
   const { db } = deps.store
   const callOfId = new Map<string, string>()
   for (const ids of chunks(events.flatMap(idsOf))) {
@@ -26,8 +29,11 @@ export async function resolve({ deps, connection }: Running, events: readonly Ca
       .execute()
     for (const row of rows) callOfId.set(row.external_id, row.call_id)
   }
+  // What was said before belongs to the call it was said of, even if today its ids are read differently.
   const callOfEvent = new Map<string, string>()
-  for (const keys of chunks(events.map((event) => event.key))) {
+  const isReplay = step.generation > 0
+  const unsure = events.filter((event) => isReplay || idsOf(event).some((id) => !callOfId.has(id)))
+  for (const keys of chunks(unsure.map((event) => event.key))) {
     const rows = await db
       .selectFrom('events')
       .select(['event_key', 'call_id'])

@@ -1,7 +1,7 @@
 import { type Analysis, joinParts, PARTS, type Part } from '../call/analysis.ts'
 import type { ResultRow, SubmissionRow } from '../store/schema.ts'
 import { hashOf, isSame } from './hash.ts'
-import { keptOf } from './retention.ts'
+import { keptOf } from './keep.ts'
 import { callRow, writeRound } from './round.ts'
 import { type Follow, flowOf, type Running } from './step.ts'
 import { note, noteOnce } from './timeline.ts'
@@ -103,9 +103,17 @@ export async function finish(
     const says = `the result of ${submission.connection} came after a later submission’s, which counts`
     return { queries: [...ended, note(running, says)] }
   }
+  // Nothing is stuck any more that was only waiting for this, or had given up on it.
+  const came = db
+    .updateTable('steps')
+    .set({ state: 'done', reason: 'the result came after all', updated_at: deps.now() })
+    .where('call_id', '=', call.id)
+    .where('kind', 'in', ['submit', 'poll'])
+    .where('generation', '<=', submission.generation)
+    .where('state', 'in', ['parked', 'dead'])
   const hasParts = Object.keys(parts).length > 0
   const round = writeRound(deps, call, flow, hasParts ? { analysis: joinParts(parts) } : {})
-  return { ...round, queries: [...ended, ...round.queries] }
+  return { ...round, queries: [...ended, ...(hasParts ? [came] : []), ...round.queries] }
 }
 
 /** Whether a later submission of the call, or another backend's of the same round, has brought its result already. */

@@ -6,9 +6,9 @@ import type { CallRow, SubmissionRow } from '../store/schema.ts'
 import { callOf } from './call-row.ts'
 import { chooseContent, type Trouble } from './content.ts'
 import { notNow, refused } from './refused.ts'
-import { finish } from './results.ts'
 import { callRow, laterRound } from './round.ts'
-import { CORE_LANE, flowOf, newStep, type Outcome, type Running } from './step.ts'
+import { flowOf, type Outcome, type Running } from './step.ts'
+import { submitted } from './submitted.ts'
 
 /**
  * submit: hands the call to an analysis connection. The recording streams from the phone system to the backend without
@@ -125,58 +125,5 @@ function withCheckpoint(
       const { db } = deps.store
       await commit([db.updateTable('submissions').set({ checkpoint: text }).where('id', '=', submissionId)])
     },
-  }
-}
-
-/** The longest that the parts of a result are waited for. */
-const RESULT_WAIT_MS = 24 * 3_600_000
-const FIRST_POLL_MS = 10_000
-
-async function submitted(
-  running: Running,
-  role: AnalysisRole<unknown>,
-  submission: SubmissionRow,
-  ref: string | null,
-): Promise<Outcome> {
-  const { deps, step, connection } = running
-  if (ref === null || submission.state === 'done' || submission.state === 'failed')
-    return { done: 'already submitted' }
-  const { db } = deps.store
-  const now = deps.now()
-  const waitUntil = submission.wait_until ?? now + RESULT_WAIT_MS
-  const submittedAt = submission.submitted_at ?? now
-  const update = db
-    .updateTable('submissions')
-    .set({ state: 'submitted', ref, submitted_at: submittedAt, wait_until: waitUntil, checkpoint: null })
-    .where('id', '=', submission.id)
-    .where('state', 'in', ['intent', 'submitted'])
-  if ((JSON.parse(submission.expects) as string[]).length === 0) {
-    // First by itself: what follows may have to be made anew, and nothing is handed over twice.
-    if (submission.state === 'intent') await running.commit([update])
-    const rest = await finish(running, submission, {}, 'submit')
-    return { done: 'handed over; this service gives nothing back', ...rest }
-  }
-  const poll = newStep(deps, {
-    kind: 'poll',
-    subject: submission.id,
-    callId: step.call_id,
-    connection: connection.id,
-    generation: submission.generation,
-    flow: flowOf(deps, submission.flow),
-    // Without polling, the step only ends the wait.
-    dueAt: role.poll ? now + (role.pollAfterMs?.(connection.settings) ?? FIRST_POLL_MS) : waitUntil,
-  })
-  // A result that came before this was committed waits for it: it is due now.
-  const early = db
-    .updateTable('steps')
-    .set({ due_at: now, awaiting: null })
-    .where('connection', '=', connection.id)
-    .where('awaiting', '=', ref)
-    .where('state', '=', 'waiting')
-  return {
-    done: 'submitted',
-    queries: [update, early],
-    next: [poll],
-    bells: [{ step: '', lane: CORE_LANE, dueAt: now }],
   }
 }

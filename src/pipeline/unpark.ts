@@ -57,7 +57,7 @@ async function wake(deps: Deps, connection: string, codes: readonly ErrorCode[])
       [
         db
           .updateTable('steps')
-          .set({ state: 'waiting', due_at: now, code: null, reason: null, updated_at: now })
+          .set({ state: 'waiting', due_at: now, updated_at: now })
           .where('id', 'in', ids)
           .where('state', '=', 'parked'),
         ...(calls.length === 0

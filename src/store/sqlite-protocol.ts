@@ -5,8 +5,9 @@ import type { DeliveryRow, StepRow } from './schema.ts'
 export type Bind = string | number | bigint | null | Uint8Array
 export type Row = Record<string, unknown>
 
+/** `sql` counts in the texts that the writer has learnt (`Batch.learn`): a text crosses over once, not with every use. */
 export interface Statement {
-  sql: string
+  sql: number
   binds: readonly Bind[]
 }
 
@@ -64,6 +65,8 @@ export interface Batch {
   appends: ReadonlyArray<string | number | null>
   bytes: Uint8Array
   atomics: ReadonlyArray<{ guards: readonly Guard[]; statements: readonly Statement[] }>
+  /** Texts that are new, to be kept from place `from` on; 0 begins anew. */
+  learn: { from: number; texts: readonly string[] }
 }
 
 export type Job = Batch | { kind: 'migrate'; now: number | null } | { kind: 'close' }

@@ -74,6 +74,8 @@ function createWriter({ file, busyMs }: WriterOptions): { run(job: Job): Answer 
   /** Whether the member that runs has got something done. */
   let wrote = false
   const statements = new Map<string, Prepared>()
+  /** What `Statement.sql` counts in. */
+  const texts: string[] = []
 
   function open(): DatabaseSync {
     const opened = new DatabaseSync(file, { timeout: busyMs })
@@ -122,7 +124,9 @@ function createWriter({ file, busyMs }: WriterOptions): { run(job: Job): Answer 
   }
 
   function execute(on: DatabaseSync, { sql, binds }: Statement): Row[] {
-    const { statement, returnsRows } = prepared(on, sql)
+    const text = texts[sql]
+    if (text === undefined) throw new Error(`the statement ${sql} was never told to the writer`)
+    const { statement, returnsRows } = prepared(on, text)
     const rows = returnsRows ? statement.all(...binds) : []
     if (!returnsRows) statement.run(...binds)
     wrote = true
@@ -257,7 +261,11 @@ function createWriter({ file, busyMs }: WriterOptions): { run(job: Job): Answer 
 
   function run(job: Job): Answer {
     try {
-      if (job.kind === 'batch') return { batch: batch(job) }
+      if (job.kind === 'batch') {
+        texts.length = job.learn.from
+        texts.push(...job.learn.texts)
+        return { batch: batch(job) }
+      }
       if (job.kind === 'migrate') return { migrated: migrate(job.now) }
       db?.exec('pragma wal_checkpoint(truncate)')
       close()

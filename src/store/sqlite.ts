@@ -9,6 +9,7 @@ import { checkBinds, isBind, readingDialect } from './sqlite-dialect.ts'
 import {
   type Batch,
   type BatchAnswer,
+  type Bind,
   DELIVERY_COLUMNS,
   type Failure,
   STEP_COLUMNS,
@@ -59,7 +60,10 @@ interface Waiting<Item, Result> {
   resolve(result: Result): void
   reject(error: Error): void
 }
-type AtomicItem = Batch['atomics'][number]
+interface AtomicItem {
+  guards: Batch['atomics'][number]['guards']
+  statements: { text: string; binds: readonly Bind[] }[]
+}
 
 export async function openSqliteStore(options: SqliteOptions): Promise<SqliteStore> {
   const { file, clock = Date.now, maxWaiting = MAX_WAITING, busyMs = BUSY_MS } = options
@@ -72,6 +76,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
   reader.function('store_now', { deterministic: true }, () => BigInt(clock()))
   const db = new Kysely<Schema>({ dialect: readingDialect(reader) })
 
+  const lexicon = createLexicon()
   let appends: Array<Waiting<Append, Appended>> = []
   let atomics: Array<Waiting<AtomicItem, Rows | 'lost'>> = []
   let waitingBytes = 0
@@ -101,7 +106,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
     appends = []
     atomics = []
     waitingBytes = 0
-    const batch = pack(sentAppends, sentAtomics, now())
+    const batch = pack(sentAppends, sentAtomics, now(), lexicon)
     thread.send(batch, [batch.bytes.buffer as ArrayBuffer]).then(
       (answer) => {
         commits += 1
@@ -111,6 +116,8 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
         if ('batch' in answer) settle(answer.batch, sentAppends, sentAtomics)
       },
       (error: CordboardError) => {
+        // What this batch taught may never have arrived.
+        lexicon.forget()
         for (const { reject } of sentAppends) reject(error)
         for (const { reject } of sentAtomics) reject(error)
         post()
@@ -203,7 +210,7 @@ function statement(query: Query): AtomicItem['statements'][number] {
   const binds = checkBinds(parameters).map((bind) =>
     bind instanceof Uint8Array && bind.byteLength !== bind.buffer.byteLength ? new Uint8Array(bind) : bind,
   )
-  return { sql: text, binds }
+  return { text, binds }
 }
 
 function badAppend({ delivery, step }: Append): CordboardError | null {
@@ -228,6 +235,7 @@ function pack(
   appends: ReadonlyArray<Waiting<Append, Appended>>,
   atomics: ReadonlyArray<Waiting<AtomicItem, Rows | 'lost'>>,
   now: number | null,
+  lexicon: Lexicon,
 ): Batch {
   let total = 0
   for (const { item } of appends) total += item.delivery.headers.length + (item.delivery.body?.length ?? 0)
@@ -246,7 +254,58 @@ function pack(
     }
     for (const column of STEP_COLUMNS) values.push(step[column])
   }
-  return { kind: 'batch', now, appends: values, bytes, atomics: atomics.map(({ item }) => item) }
+  const from = lexicon.begin()
+  const told = atomics.map(({ item: { guards, statements } }) => ({
+    guards,
+    statements: statements.map(({ text, binds }) => ({ sql: lexicon.numberOf(text), binds })),
+  }))
+  return {
+    kind: 'batch',
+    now,
+    appends: values,
+    bytes,
+    atomics: told,
+    learn: { from, texts: lexicon.fresh() },
+  }
+}
+
+interface Lexicon {
+  /** Before a batch: the place from which its new texts are kept. */
+  begin(): number
+  numberOf(text: string): number
+  /** Texts that the writer does not have yet. */
+  fresh(): string[]
+  /** Begins anew: the writer may not have what it was told. */
+  forget(): void
+}
+
+/** Lists of varying length make new texts for ever: beyond this many both ends begin anew. */
+const MOST_TEXTS = 2_000
+
+/**
+ * Numbers for the texts of statements. The pipeline uses some fifty texts of half a kilobyte over and over; cloning them
+ * with every use was a tenth of the main thread's time. A batch that fails takes the writer's knowledge with it.
+ */
+function createLexicon(): Lexicon {
+  const numbers = new Map<string, number>()
+  let fresh: string[] = []
+  return {
+    begin() {
+      fresh = []
+      if (numbers.size > MOST_TEXTS) numbers.clear()
+      return numbers.size
+    },
+    forget: () => numbers.clear(),
+    numberOf(text) {
+      const known = numbers.get(text)
+      if (known !== undefined) return known
+      const number = numbers.size
+      numbers.set(text, number)
+      fresh.push(text)
+      return number
+    },
+    fresh: () => fresh,
+  }
 }
 
 function settle(

@@ -22,7 +22,7 @@ import { fetchFrom } from '../kit/in-process.ts'
  * in-process, then over loopback. Each call is two webhooks, a recording of 40 KB carried to the service, a result found by
  * polling, and a call, a note and its tasks in the CRM; all of it by the real connectors.
  */
-const CALLS = 1_500
+const CALLS = 3_000
 const LOOPBACK_CALLS = 400
 /** The vendors' own limits are lifted: what is measured is us. */
 const SETTINGS = {

@@ -6,7 +6,8 @@ import { newStep } from '../../src/pipeline/step.ts'
 import { MIGRATIONS } from '../../src/store/migrations.ts'
 import type { DeliveryRow, StepRow } from '../../src/store/schema.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
-import { type Company, openCompany, until } from '../faults/company.ts'
+import { type Company, openCompany } from '../faults/company.ts'
+import { until } from '../faults/within.ts'
 
 /**
  * How long a start takes when a million deliveries wait to be read, a thousand of them held by a worker that is gone. The

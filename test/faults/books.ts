@@ -1,7 +1,8 @@
 import { expect } from 'vitest'
 import type { SandboxRecord } from '../../src/connector/sandbox.ts'
-import { type Company, until } from './company.ts'
+import type { Company } from './company.ts'
 import type { Sender } from './sender.ts'
+import { until } from './within.ts'
 
 export interface Reckoning {
   webhooks: number
@@ -102,29 +103,34 @@ export function expectExactlyOnce(company: Company, sender: Sender): Reckoning {
   return found
 }
 
-/** Nothing waits and nothing is under way. */
-export function isDone(company: Company): boolean {
-  return left(company).length === 0
+/** Waits until nothing waits and nothing is under way; says what is left when that takes too long. */
+export async function done(company: Company, withinMs: number): Promise<void> {
+  await nothingLeft(() => [...openSteps(company), ...openCalls(company)], withinMs)
 }
 
-/** Waits until everything is done; says what is left when that takes too long. */
-export async function done(company: Company, withinMs: number): Promise<void> {
+/** The same of the steps alone: a call may wait for one that was put aside. */
+export async function stepsDone(company: Company, withinMs: number): Promise<void> {
+  await nothingLeft(() => openSteps(company), withinMs)
+}
+
+async function nothingLeft(left: () => Record<string, unknown>[], withinMs: number): Promise<void> {
   try {
-    await until('everything is done', () => isDone(company), withinMs)
+    await until('everything is done', () => left().length === 0, withinMs)
   } catch (error) {
-    throw new Error(`left: ${JSON.stringify(left(company), null, 1)}`, { cause: error })
+    throw new Error(`left: ${JSON.stringify(left(), null, 1)}`, { cause: error })
   }
 }
 
-function left(company: Company): Record<string, unknown>[] {
-  return company.rows(
-    `select kind, state, connection, generation, attempts, crashes, code, reason, due_at - unixepoch() * 1000 as due_in_ms
-       from steps where state in ('waiting', 'working')
-     union all
-     select 'call', state, connection, generation, null, null, null, reason, null
-       from calls where state in ('open', 'waiting', 'working')`,
+const openSteps = (company: Company) =>
+  company.rows(
+    `select kind, state, connection, generation, attempts, crashes, code, reason,
+       due_at - unixepoch() * 1000 as due_in_ms from steps where state in ('waiting', 'working')`,
   )
-}
+
+const openCalls = (company: Company) =>
+  company.rows(
+    "select id, state, connection, reason from calls where state in ('open', 'waiting', 'working')",
+  )
 
 export function integrity(company: Company): unknown {
   return company.rows('pragma integrity_check').map((row) => row.integrity_check)

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { LogLevel } from '../../src/node/log.ts'
+import { within } from './within.ts'
 
 /** What cordboard-child.ts is started with. */
 export interface ChildOptions {
@@ -69,7 +70,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     async stats() {
       const answer = heard(child, (message) => typeof message === 'object' && 'rssBytes' in message)
       child.send('stats' satisfies ChildAsks)
-      return (await answer) as ChildStats
+      return (await within('the process tells its figures', answer, 10_000)) as ChildStats
     },
     signal(name) {
       child.kill(name)

@@ -10,6 +10,7 @@ import { loadRecording } from '../../src/sandbox/recordings-node.ts'
 import { type RunningSandbox, type ServeSandboxOptions, serveSandbox } from '../../src/sandbox/serve.ts'
 import { OWN_PHONE } from '../../src/sandbox/world.ts'
 import { type Child, type ChildOptions, startChild } from './child.ts'
+import { pause } from './within.ts'
 
 /** The vendors' stand-ins in this process, where their books survive whatever happens to Cordboard, and its data folder. */
 export interface Company {
@@ -122,36 +123,6 @@ export async function post(
     return response.status
   } catch {
     return 0
-  }
-}
-
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
-}
-
-/** Looks again and again until it is so; says what was waited for when it takes too long. */
-export async function until(
-  what: string,
-  isSo: () => boolean | Promise<boolean>,
-  withinMs: number,
-): Promise<void> {
-  const end = Date.now() + withinMs
-  while (!(await isSo())) {
-    if (Date.now() > end) throw new Error(`waited ${withinMs} ms in vain until ${what}`)
-    await pause(25)
-  }
-}
-
-/** The promise's result, or an error that says what was waited for. */
-export async function within<T>(what: string, waited: Promise<T>, ms: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited ${ms} ms in vain until ${what}`)), ms)
-  })
-  try {
-    return await Promise.race([waited, late])
-  } finally {
-    clearTimeout(timer)
   }
 }
 

@@ -8,8 +8,9 @@ import { STORE_FILE } from '../../src/node/open.ts'
 import { seeded } from '../scenarios/installation.ts'
 import { done, expectExactlyOnce, integrity } from './books.ts'
 import type { Child } from './child.ts'
-import { type Company, openCompany, pause, until } from './company.ts'
+import { type Company, openCompany } from './company.ts'
 import { createSender } from './sender.ts'
+import { pause, until } from './within.ts'
 
 // The disk is full: no file of the process may grow any further (a limit of the system on the running process, which
 // needs no rights and no disk of its own). What cannot be stored is not acknowledged; what was acknowledged stays; when

@@ -2,9 +2,10 @@ import { request } from 'node:http'
 import { expect, test } from 'vitest'
 import { seeded } from '../scenarios/installation.ts'
 import { done, expectExactlyOnce } from './books.ts'
-import { type Company, openCompany, until } from './company.ts'
+import { type Company, openCompany } from './company.ts'
 import { gate } from './gate.ts'
 import { createSender } from './sender.ts'
+import { until } from './within.ts'
 
 // Somebody stops the program while steps are under way and webhooks come in. What is under way is finished, what was
 // begun is answered, and the next start goes on where this one ended.

@@ -1,5 +1,5 @@
 import type { VendorSandbox } from '../../src/connector/sandbox.ts'
-import { within } from './company.ts'
+import { within } from './within.ts'
 
 export interface Gate {
   /** Resolves when the request is here; its work is done unless the gate stands before it. Rejects when none comes. */

@@ -4,11 +4,12 @@ import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { STORE_FILE } from '../../src/node/open.ts'
 import { seeded } from '../scenarios/installation.ts'
-import { done, expectExactlyOnce, integrity } from './books.ts'
+import { done, expectExactlyOnce, integrity, stepsDone } from './books.ts'
 import { TOKEN } from './child.ts'
-import { type Company, openCompany, pause } from './company.ts'
+import { type Company, openCompany } from './company.ts'
 import { type GateOptions, gate } from './gate.ts'
 import { createSender } from './sender.ts'
+import { pause } from './within.ts'
 
 // Two phone systems send webhooks without a pause while Cordboard is killed with SIGKILL and started again. The phone
 // systems keep their own log of what was answered with a 2xx, the vendors keep their books; at the end everything is
@@ -47,7 +48,7 @@ test(`killed ${KILLS} times at random moments it loses no accepted delivery and 
     next = company.child()
   }
   await sender.finish()
-  await done(company, SETTLED_MS)
+  await stepsDone(company, SETTLED_MS)
   const putAside = await runPutAsideAgain(company)
   await done(company, SETTLED_MS)
   await child.kill()

@@ -2,7 +2,8 @@ import { Agent, request } from 'node:http'
 import { createConnection, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import type { SignedWebhook } from '../../src/sandbox/webhook.ts'
-import { type Company, openCompany, pause, until, within } from './company.ts'
+import { type Company, openCompany } from './company.ts'
+import { pause, until, within } from './within.ts'
 
 // Far more senders than one machine can serve. Nobody's connection is reset, nobody waits in vain: whoever cannot be
 // stored is told to come back, and whoever was told 2xx is stored.

@@ -1,5 +1,6 @@
 import type { SampleCall } from '../../src/connector/sandbox.ts'
-import { type Company, callNo, pause, post } from './company.ts'
+import { type Company, callNo, post } from './company.ts'
+import { pause } from './within.ts'
 
 /** One webhook as the phone system sent it, and what it was told. */
 export interface Sent {

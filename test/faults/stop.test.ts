@@ -10,10 +10,11 @@ import { listen, stopServer } from '../../src/sandbox/serve.ts'
 import { seeded } from '../scenarios/installation.ts'
 import { done, expectExactlyOnce } from './books.ts'
 import type { Child } from './child.ts'
-import { type Company, openCompany, pause, until } from './company.ts'
+import { type Company, openCompany } from './company.ts'
 import { type GateOptions, gate } from './gate.ts'
 import { readPlainConfig } from './plain-config.ts'
 import { createSender } from './sender.ts'
+import { pause, until, within } from './within.ts'
 
 // Two workers on one store. The first is stopped by SIGSTOP while it waits for a vendor that has already done what it
 // asked for. Its lease runs out, the second finishes the step. Then the first goes on, the vendor's answer in its hand,
@@ -80,7 +81,7 @@ test.skipIf(process.platform === 'win32')(
       if (!moment) break
       await freeze(company, second)
       const answer = gate(company.sandbox.world.vendor(moment.vendor), moment)
-      await sender.play(moment.connection, moment.call)
+      await within('the webhooks are taken', sender.play(moment.connection, moment.call), 30_000)
       await answer.reached()
       await freeze(company, first)
       const [held] = company.rows("select * from steps where state = 'working'")

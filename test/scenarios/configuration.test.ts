@@ -145,3 +145,31 @@ test('a flow whose condition fails parks the delivery, and a corrected configura
   await it.settle()
   expect([await it.calls(), it.crm('call')]).toEqual([[['done', null]], 1])
 })
+
+test('a CRM that refused our credentials and is removed then: its steps say that it is gone', async () => {
+  await using it = await install(VENDORS)
+  it.fail('sandbox-hubspot', { fault: { kind: 'status', status: 401 }, times: 9 })
+  for (const id of ['c', 'd', 'e']) {
+    await it.send('pbx', genericWebhook([{ ...ENDED, key: `${id}:ended`, callId: id }]))
+    await it.work()
+  }
+  without(it, 'sandbox-hubspot')
+  await it.settle()
+  expect((await parked(it)).map((step) => step.code).sort()).toEqual([
+    'auth',
+    'connection_gone',
+    'connection_gone',
+  ])
+})
+
+test('credentials that are good for the check and bad for the work do not fill the timeline', async () => {
+  await using it = await install(VENDORS)
+  it.fail('sandbox-hubspot', { path: '/search', fault: { kind: 'status', status: 401 }, times: 1_000 })
+  await it.send('pbx', genericWebhook([ENDED]))
+  await it.pass(3_600_000)
+  expect(it.wire.sent('sandbox-hubspot').filter((line) => line.endsWith('/search')).length).toBeGreaterThan(
+    20,
+  )
+  const lines = await it.store.db.selectFrom('attempts').select('id').where('code', '=', 'auth').execute()
+  expect(lines).toHaveLength(1)
+})

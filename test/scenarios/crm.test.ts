@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { rerunCall } from '../../src/pipeline/rerun.ts'
 import type { StepKind } from '../../src/store/schema.ts'
 import { GENERIC, sandboxVendors } from './company.ts'
 import { genericWebhook } from './generic.ts'
@@ -117,7 +118,6 @@ test('a refused record is dead with an issue; after a rerun the call is done and
   await it.send('pbx', genericWebhook([ended()]))
   await it.settle()
   expect(await it.calls()).toEqual([['attention', expect.stringMatching(/^rejected: /)]])
-  const { rerunCall } = await import('../../src/pipeline/rerun.ts')
   const { id } = await it.store.db.selectFrom('calls').select('id').executeTakeFirstOrThrow()
   await rerunCall(it.deps, id, { from: 'write', actor: 'operator' })
   await it.settle()
@@ -151,7 +151,6 @@ test('a record that a person deleted is not made anew by new facts, only by a re
     await it.settle()
     expect([it.crm('call'), (await it.calls())[0]?.[0]]).toEqual([1, 'attention'])
   }
-  const { rerunCall } = await import('../../src/pipeline/rerun.ts')
   const { id } = await it.store.db.selectFrom('calls').select('id').executeTakeFirstOrThrow()
   await rerunCall(it.deps, id, { from: 'write', actor: 'operator' })
   await it.settle()
@@ -160,11 +159,6 @@ test('a record that a person deleted is not made anew by new facts, only by a re
 
 test('a transcript that is too long for a note is shortened, not refused', async () => {
   await using it = await install({ settings: { [CRM]: { note: { transcript: true } } } })
-  const { http } = it.deps
-  it.deps.http = async (url, request) => {
-    const response = await http(url, request)
-    return response
-  }
   await it.play('sandbox-twilio', await sampleCall(it.now()))
   await it.work()
   const { ref } = await it.store.db.selectFrom('submissions').select('ref').executeTakeFirstOrThrow()
@@ -201,7 +195,6 @@ test('writing again changes nothing and asks nothing', async () => {
   await it.settle()
   const asked = it.wire.sent(CRM).length
   const before = it.vendor(CRM).book()
-  const { rerunCall } = await import('../../src/pipeline/rerun.ts')
   const { id } = await it.store.db.selectFrom('calls').select('id').executeTakeFirstOrThrow()
   await rerunCall(it.deps, id, { from: 'write', actor: 'operator' })
   await it.settle()

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { replayDeliveries } from '../../src/pipeline/replay.ts'
 import { GENERIC, sandboxVendors } from './company.ts'
 import { genericWebhook } from './generic.ts'
 import { type Installation, install, sampleCall } from './installation.ts'
@@ -79,7 +80,6 @@ test('a repetition does not start a dead delivery over, and the delivery can sti
   await it.send('sandbox-twilio', first)
   await it.settle()
   expect(await it.calls()).toEqual([])
-  const { replayDeliveries } = await import('../../src/pipeline/commands.ts')
   await replayDeliveries(it.deps, { connection: 'sandbox-twilio' }, { actor: 'operator', dryRun: false })
   await it.settle()
   expect(await it.calls()).toEqual([['open', null]])

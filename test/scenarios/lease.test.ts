@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { expect, test } from 'vitest'
 import { CordboardError } from '../../src/errors.ts'
+import { rerunCall } from '../../src/pipeline/rerun.ts'
 import { claimQuery, expireQuery, renewQuery } from '../../src/store/claim.ts'
 import { GENERIC, sandboxVendors } from './company.ts'
 import { genericWebhook } from './generic.ts'
@@ -241,7 +242,6 @@ test('a whole pipeline whose workers die and freeze at random writes everything 
   }
   await it.settle()
   // What was poisoned on the way is run again by a person.
-  const { rerunCall } = await import('../../src/pipeline/rerun.ts')
   for (const { id, state } of await it.store.db.selectFrom('calls').select(['id', 'state']).execute())
     if (state !== 'done') await rerunCall(it.deps, id, { from: 'match', actor: 'operator' })
   await it.settle()

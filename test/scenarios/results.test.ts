@@ -177,6 +177,22 @@ test('a result that names our own submission shows that it got through, though n
   expect(await results(it)).toEqual(['transcript by callback', 'analysis by callback'])
 })
 
+test('everything has come by webhook before the answer to our upload: nothing is left to be asked for', async () => {
+  await using it = await install(only(XOSUM))
+  it.fail(XOSUM, { method: 'PUT', path: '/upload', fault: { kind: 'commit_then_hang' } })
+  await it.play('sandbox-twilio', await sampleCall(it.now()))
+  await it.work()
+  const { id } = await submission(it)
+  const docId = it.held(XOSUM, 'submission')[0]?.id ?? ''
+  await posted(it, transcriptReady(docId, { metadata: { submission: id } }))
+  await it.work()
+  it.wire.release()
+  await it.settle(10_000)
+  expect([await it.calls(), it.crm('note')]).toEqual([[['done', null]], 1])
+  const left = await it.store.db.selectFrom('steps').select('kind').where('state', '!=', 'done').execute()
+  expect(left).toEqual([])
+})
+
 test('a result for nobody is kept for a day, then it is dead with an issue, and can be replayed', async () => {
   await using it = await install(only(XOSUM))
   expect((await posted(it, transcriptReady('nobody'))).status).toBe(200)
@@ -242,4 +258,21 @@ test('a long wait leaves a few lines on the timeline, however often was asked', 
   const asked = it.wire.sent(XOSUM).filter((line) => line.includes('getTranscription')).length
   const lines = await it.store.db.selectFrom('attempts').select('kind').where('kind', '=', 'poll').execute()
   expect([asked > 200, lines.length]).toEqual([true, 1])
+})
+
+test('a result that comes after the call was given up is written, and nothing needs attention any more', async () => {
+  await using it = await install(only(XOSUM))
+  it.fail(XOSUM, { method: 'PUT', path: '/upload', fault: { kind: 'commit_then_status', status: 400 } })
+  const hear = deaf(it)
+  await it.play('sandbox-twilio', await sampleCall(it.now()))
+  await it.settle()
+  expect([(await it.calls())[0]?.[0], it.crm('call'), it.crm('note')]).toEqual(['attention', 1, 0])
+  hear()
+  const { id } = await submission(it)
+  await posted(
+    it,
+    transcriptReady(it.held(XOSUM, 'submission')[0]?.id ?? '', { metadata: { submission: id } }),
+  )
+  await it.settle()
+  expect([await it.calls(), it.crm('call'), it.crm('note')]).toEqual([[['done', null]], 1, 1])
 })

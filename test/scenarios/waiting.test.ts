@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { replayDeliveries } from '../../src/pipeline/replay.ts'
 import { GENERIC, sandboxVendors } from './company.ts'
 import { genericWebhook } from './generic.ts'
 import { install, sampleCall } from './installation.ts'
@@ -75,7 +76,6 @@ test('a call that no flow takes is skipped with its reason, and a replay under a
   await it.settle()
   expect(await it.calls()).toEqual([['skipped', 'no_flow: no flow of the configuration takes this call']])
   await it.restart({ flows: [flow] })
-  const { replayDeliveries } = await import('../../src/pipeline/replay.ts')
   await replayDeliveries(it.deps, {}, { actor: 'operator', dryRun: false })
   await it.settle()
   expect([await it.calls(), it.crm('call')]).toEqual([[['done', null]], 1])

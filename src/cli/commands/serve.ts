@@ -9,7 +9,8 @@ import { wrong } from '../parse.ts'
 import { portOf } from '../port.ts'
 import { untilStopped } from '../until-stopped.ts'
 
-const GRACE_MS = 30_000
+// What is cut off then gets a second to end, and has its place in the store given back: 30 s in all.
+const GRACE_MS = 27_000
 
 export const command = defineCommand({
   usage: 'serve [--config FILE] [--port N] [--host H] [--data DIR]',
