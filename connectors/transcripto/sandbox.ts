@@ -27,11 +27,14 @@ interface Task {
 const NO_SAMPLE = 'This audio carries no sample transcript.'
 const LABELS = { agent: 'Operator', customer: 'Client', other: 'Speaker' }
 const SHORTEST_MS = 2000
+const FIRST_ID = 100
 
 export const createSandbox: CreateSandbox = (options) => {
   const { token } = config.parse({ baseUrl: options.baseUrl, ...options.account })
   const faults = createFaults()
   const tasks: Task[] = []
+  const byCode = new Map<string, Task>()
+  const fileNames = new Set<string>()
   let minutesLeft = 9655
   const app = new Hono()
   app.use(faults.middleware)
@@ -51,7 +54,7 @@ export const createSandbox: CreateSandbox = (options) => {
     const form = await c.req.formData().catch(() => null)
     const file = form?.get('file')
     if (!form || !(file instanceof File) || file.size === 0) return refuse(c, 4024, 'File not provided')
-    if (tasks.some((task) => task.fileName === file.name)) return refuse(c, 4091, 'Duplicate file')
+    if (fileNames.has(file.name)) return refuse(c, 4091, 'Duplicate file')
     const audio = new Uint8Array(await file.arrayBuffer())
     const fields: Record<string, string> = {}
     for (const [name, value] of form) if (typeof value === 'string') fields[name] = value
@@ -79,7 +82,7 @@ export const createSandbox: CreateSandbox = (options) => {
     minutesLeft -= minutes
     const now = options.now()
     const task: Task = {
-      id: 100 + tasks.length,
+      id: FIRST_ID + tasks.length,
       code: uuid(options.random),
       fileName,
       status: 'pending',
@@ -91,6 +94,8 @@ export const createSandbox: CreateSandbox = (options) => {
       byUrl,
     }
     tasks.push(task)
+    byCode.set(task.code, task)
+    fileNames.add(fileName)
     const become = (status: string) => {
       task.status = status
       task.updatedAt = options.now()
@@ -114,18 +119,18 @@ export const createSandbox: CreateSandbox = (options) => {
   app.get('/gettask', (c) => {
     const code = c.req.query('task_code')
     if (!code) return refuse(c, 4020, 'task_code is required')
-    const task = tasks.find((one) => one.code === code)
+    const task = byCode.get(code)
     return task ? c.json(details(task)) : refuse(c, 4021, 'Task not found')
   })
 
   app.get('/api/calls_analysis_v2/:code', (c) => {
-    const task = tasks.find((one) => one.code === c.req.param('code'))
+    const task = byCode.get(c.req.param('code'))
     if (!task) return refuse(c, 4021, 'Task not found')
     return task.status === 'completed' ? c.json(analysisOf(task)) : refuse(c, 4057, 'No analysis data')
   })
 
   app.get('/checklist/answer/:id', (c) => {
-    const isKnown = tasks.some((task) => String(task.id) === c.req.param('id'))
+    const isKnown = tasks[Number(c.req.param('id')) - FIRST_ID] !== undefined
     const data = [{ checklist_id: 1, question: 'Was the reason for the call named?', answer: 'Yes' }]
     if (!isKnown) return refuse(c, 4053, 'Record not found')
     return c.json({ success: true, error_code: 0, data } satisfies Schemas['ChecklistAnswers'])

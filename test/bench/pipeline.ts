@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { sql } from 'kysely'
 import { connectorIds, loadConnector, loadSandbox } from '../../connectors/index.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { HttpFetch } from '../../src/connector/platform.ts'
@@ -103,10 +104,12 @@ async function measure(calls: number, surroundings: () => Promise<Surroundings>)
     const startedAt = performance.now()
     worker.start()
     const crm = world.vendor('sandbox-hubspot')
-    while (crm.book().filter((record) => record.kind === 'call').length < calls || !(await isIdle(deps))) {
-      await new Promise((resolve) => setTimeout(resolve, 50))
-      if (performance.now() - startedAt > 120_000)
+    // The store says when nothing is left to do; the CRM's book, which is slow to read, is counted once at the end.
+    while (!(await isIdle(deps))) {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      if (performance.now() - startedAt > 120_000) {
         throw new Error('the calls did not all arrive within two minutes')
+      }
     }
     const seconds = (performance.now() - startedAt) / 1000
     const { user, system } = process.cpuUsage(cpu)
@@ -191,12 +194,11 @@ async function deliver(deps: OpenDeps, world: SandboxWorld, calls: number): Prom
   }
 }
 
-async function isIdle(deps: OpenDeps): Promise<boolean> {
-  const busy = await deps.store.db
-    .selectFrom('steps')
-    .select('id')
-    .where('state', 'in', ['waiting', 'working'])
-    .limit(1)
-    .execute()
-  return busy.length === 0
+/** Asked state by state, so that the partial indexes answer. */
+async function isIdle({ store }: OpenDeps): Promise<boolean> {
+  for (const state of ['waiting', 'working'] as const) {
+    const busy = store.db.selectFrom('steps').select('id').where('state', '=', sql.lit(state)).limit(1)
+    if ((await busy.execute()).length > 0) return false
+  }
+  return true
 }
