@@ -73,7 +73,9 @@ export async function match(running: Running): Promise<Outcome> {
         .where('writebacks.chosen', '=', 0),
     )
   if (skips) return { done: REASONS[verdict], guards, queries: [save] }
-  const found = best && `${best.type}: ${best.reason} (${candidates.length} candidates)`
+  const found =
+    best &&
+    `${best.type}: ${best.reason} (${candidates.length === 1 ? '1 candidate' : `${candidates.length} candidates`})`
   return { done: found ?? REASONS[verdict], guards, queries: [save], next }
 }
 

@@ -36,6 +36,7 @@ export async function rerunCall(
         .set({ generation, version: row.version + 1, state: 'working', reason: null, updated_at: deps.now() })
         .where('id', '=', row.id),
       ...insertSteps(deps, steps),
+      ...steps.filter((step) => step.kind === 'submit').map((step) => resume(deps, step)),
       auditRow(deps, options.actor, 'rerun', row.id, `from ${options.from}`),
     ],
   )
@@ -99,4 +100,24 @@ function takeOver({ store, now }: Deps, row: CallRow, from: From): Query[] {
     .where('call_id', '=', row.id)
     .where('chosen', '=', 0)
   return [end(['match', 'write'], ['waiting', 'parked', 'dead']), anew, lookAgain]
+}
+
+/**
+ * A submission that never got its reference goes on under its own id: what an attempt with an unknown end did is then
+ * found, or refused as a duplicate, instead of being paid for twice.
+ */
+function resume({ store }: Deps, { subject, connection, generation }: StepRow): Query {
+  const open = store.db
+    .selectFrom('submissions')
+    .select('id')
+    .where('call_id', '=', subject)
+    .where('connection', '=', connection)
+    .where('ref', 'is', null)
+    .where('state', 'in', ['intent', 'failed'])
+    .orderBy('generation', 'desc')
+    .limit(1)
+  return store.db
+    .updateTable('submissions')
+    .set({ generation, state: 'intent', done_at: null, reason: null })
+    .where('id', 'in', open)
 }

@@ -79,7 +79,7 @@ const audit = (it: Installation) =>
 const callId = async (it: Installation) =>
   (await it.store.db.selectFrom('calls').select('id').executeTakeFirstOrThrow()).id
 
-test('a CRM that stays down for days: the step is dead with an issue, and the call still goes on from a rerun', async () => {
+test('a CRM that stays down for days: after 75 hours the step is dead, with an issue', async () => {
   await using it = await install(VENDORS)
   it.fail('sandbox-hubspot', { fault: { kind: 'status', status: 503 }, times: 1_000_000 })
   await it.send('pbx', genericWebhook([ENDED]))
@@ -92,7 +92,27 @@ test('a CRM that stays down for days: the step is dead with an issue, and the ca
   expect(step).toMatchObject({ kind: 'match', code: 'vendor_down' })
   expect((step?.updated_at ?? 0) - (step?.created_at ?? 0)).toBeGreaterThanOrEqual(75 * HOUR)
   expect((await it.calls())[0]?.[0]).toBe('attention')
-  it.fail('sandbox-hubspot', { fault: { kind: 'status', status: 503 }, times: 0 })
+  const issues = await it.store.db.selectFrom('issues').select(['kind', 'code', 'connection']).execute()
+  expect(issues).toContainEqual({ kind: 'match', code: 'vendor_down', connection: 'sandbox-hubspot' })
+})
+
+test('a rerun of a submission whose end nobody saw finds it, and is not paid twice', async () => {
+  await using it = await install({
+    flows: [
+      { name: 'f', from: ['sandbox-twilio'], analyze: ['sandbox-transcripto'], write: ['sandbox-hubspot'] },
+    ],
+  })
+  // The service takes the call, and a proxy in between says that we may not: the step parks.
+  it.fail('sandbox-transcripto', { fault: { kind: 'commit_then_status', status: 403 }, path: 'addtaskcall' })
+  await it.play('sandbox-twilio', await sampleCall(it.now()))
+  await it.settle()
+  expect(it.held('sandbox-transcripto', 'submission')).toHaveLength(1)
+  expect((await it.calls())[0]?.[0]).toBe('attention')
+  await rerunCall(it.deps, await callId(it), { from: 'submit', actor: 'operator' })
+  await it.settle()
+  expect(await it.calls()).toEqual([['done', null]])
+  expect(it.held('sandbox-transcripto', 'submission')).toHaveLength(1)
+  expect([it.crm('call'), it.crm('note')]).toEqual([1, 1])
 })
 
 for (const from of ['submit', 'match', 'write'] as const) {
