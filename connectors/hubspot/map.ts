@@ -134,6 +134,7 @@ function taskFields(action: string, call: Call, endedAt: string | undefined, con
     hs_task_subject: cut(action, MAX_SUBJECT),
     hs_task_body: toHtml(body, MAX_PLANNED_BODY),
     hs_task_status: 'NOT_STARTED',
+    // HubSpot's word for a plain task; the others are CALL and EMAIL.
     hs_task_type: 'TODO',
     hubspot_owner_id: ownerOf(call, config),
   })

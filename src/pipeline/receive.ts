@@ -147,8 +147,26 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
     try {
       return await deps.store.append(entry)
     } catch (error) {
-      if (entry.delivery.media_id !== null) await forget(entry.delivery.media_id)
+      const { media_id: mediaId } = entry.delivery
+      if (mediaId !== null && !(await isStored(mediaId))) await forget(mediaId)
       throw error
+    }
+  }
+
+  /**
+   * A commit whose end nobody saw may have become durable. Then the body must stay: the vendor sends it again, and that is
+   * answered as known. Where it cannot be told, it stays as well.
+   */
+  async function isStored(id: string): Promise<boolean> {
+    try {
+      const row = deps.store.db.selectFrom('deliveries').select('id').where('id', '=', id)
+      return (await row.executeTakeFirst()) !== undefined
+    } catch (error) {
+      deps.log.warn('a body is kept: its delivery may be stored', {
+        delivery: id,
+        code: asCordboardError(error).code,
+      })
+      return true
     }
   }
 

@@ -239,6 +239,30 @@ test('two rounds of the same call at once never write it twice', async () => {
   expect(String(it.held(CRM, 'call')[0]?.fields.hs_call_body)).toContain('r-3')
 })
 
+test('a later round waits while an earlier one is still at the CRM', async () => {
+  await using it = await install({ ...PBX, ...LAG })
+  it.fail(CRM, { method: 'POST', path: '/calls$', fault: { kind: 'commit_then_hang' } })
+  await it.send('pbx', genericWebhook([ended()]))
+  await it.work()
+  await it.send(
+    'pbx',
+    genericWebhook([{ key: 'c:late', callId: 'c', phase: 'amended', facts: { reference: 'r-1' } }]),
+  )
+  await it.work()
+  const writes = await it.store.db
+    .selectFrom('steps')
+    .select(['state', 'reason'])
+    .where('kind', '=', 'write')
+    .orderBy('generation')
+    .execute()
+  expect(writes).toEqual([
+    { state: 'working', reason: null },
+    { state: 'waiting', reason: 'an earlier round is still at it' },
+  ])
+  await it.settle()
+  expect([it.crm('call'), await it.calls()]).toEqual([1, [['done', null]]])
+})
+
 test('a record that an operator chose is kept by every later round', async () => {
   await using it = await install(PBX)
   const chosen = it.vendor(CRM).addContact?.({ name: 'Chosen Person', phone: '+33639980077' }) ?? ''

@@ -141,6 +141,27 @@ test('a large body whose delivery cannot be stored leaves nothing behind in the 
   expect((await it.send('pbx', genericWebhook([], { padding: 'x'.repeat(300_000) }))).status).toBe(503)
 })
 
+test('a large body stays when the commit was durable although its end was not seen', async () => {
+  await using it = await install({ vendors: { ...GENERIC, ...sandboxVendors('xosum', 'hubspot') } })
+  const large = genericWebhook([{ key: 'k', callId: 'c', phase: 'ringing', facts: {} }], {
+    padding: 'x'.repeat(300_000),
+  })
+  const { append } = it.store
+  it.store.append = async (entry) => {
+    await append(entry)
+    throw new CordboardError('storage_unavailable', 'The answer of the store was lost')
+  }
+  expect((await it.send('pbx', large)).status).toBe(503)
+  it.store.append = append
+  expect((await it.send('pbx', large)).status, 'known by now').toBe(202)
+  await it.settle()
+  const { db } = it.store
+  expect(await db.selectFrom('deliveries').select(['state', 'repeats']).execute()).toEqual([
+    { state: 'used', repeats: 1 },
+  ])
+  expect(await it.calls()).toHaveLength(1)
+})
+
 test('an authentic delivery that cannot be read is kept, marked and shown as an issue', async () => {
   await using it = await install({ vendors: { ...GENERIC, ...sandboxVendors('xosum', 'hubspot') } })
   expect(
