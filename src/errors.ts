@@ -230,6 +230,17 @@ export function asCordboardError(thrown: unknown): CordboardError {
   return new CordboardError('internal', message, { cause: thrown })
 }
 
+/**
+ * Where an unexpected error came from: its name and places in the code, without its message, which may quote data. For
+ * the log.
+ */
+export function whereFrom(thrown: unknown): string {
+  const error = thrown instanceof CordboardError && thrown.cause instanceof Error ? thrown.cause : thrown
+  if (!(error instanceof Error)) return typeof error
+  const places = (error.stack ?? '').split('\n').map((line) => line.trim())
+  return [error.name, ...places.filter((line) => /^at .+:\d+:\d+\)?$/.test(line)).slice(0, 6)].join(' | ')
+}
+
 /** RFC 9457 problem document of an error. */
 export interface Problem {
   type: string

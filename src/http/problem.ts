@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import type { Log } from '../connector/contract.ts'
-import { CordboardError, toProblem } from '../errors.ts'
+import { CordboardError, toProblem, whereFrom } from '../errors.ts'
 import { challenge } from './auth.ts'
 
 /** Every error of the API is an RFC 9457 problem document; this is the one place that writes them. */
@@ -49,7 +49,7 @@ export function failure(
     method: where.method,
     route: where.route,
     error: error instanceof Error ? error.name : typeof error,
-    at: framesOf(error),
+    at: whereFrom(error),
   })
   deps.log.debug('request failed: message', {
     id,
@@ -95,13 +95,4 @@ function fromHono(exception: HTTPException): unknown {
   if (exception.status === 400)
     return new CordboardError('bad_request', 'Body: expected JSON, seen something else')
   return exception
-}
-
-function framesOf(error: unknown): string {
-  const lines = error instanceof Error ? (error.stack ?? '').split('\n') : []
-  return lines
-    .map((line) => line.trim())
-    .filter((line) => /^at .+:\d+:\d+\)?$/.test(line))
-    .slice(0, 6)
-    .join(' | ')
 }

@@ -1,4 +1,4 @@
-import { type CordboardError, ERRORS, type ErrorCode } from '../errors.ts'
+import { type CordboardError, ERRORS, type ErrorCode, whereFrom } from '../errors.ts'
 import type { Bell } from '../queue/port.ts'
 import type { Query } from '../store/port.ts'
 import type { AttemptRow, StepKind, StepRow } from '../store/schema.ts'
@@ -164,11 +164,4 @@ function tell(deps: Deps, step: StepRow, error: CordboardError, became: string):
   deps.log.info('step failed', { step: id, kind, connection, code: error.code, outcome: became })
   if (error.code === 'internal')
     deps.log.error('internal error', { step: id, kind, says: ERRORS.internal.title, at: whereFrom(error) })
-}
-
-/** Where an unexpected error came from: its name and place, without its message, which could hold data. */
-function whereFrom(error: CordboardError): string {
-  const cause = error.cause instanceof Error ? error.cause : error
-  const frames = (cause.stack ?? '').split('\n').filter((text) => /^\s+at /.test(text))
-  return [cause.name, ...frames.slice(0, 3).map((text) => text.trim())].join(' | ')
 }

@@ -4,7 +4,7 @@ import type { InboundRequest, Reply } from '../connector/contract.ts'
 import { maskSecrets } from '../connector/mask.ts'
 import { inboundRequest } from '../connector/request.ts'
 import { verifyRequest } from '../connector/verify.ts'
-import { asCordboardError, CordboardError, ERRORS, toProblem } from '../errors.ts'
+import { asCordboardError, CordboardError, ERRORS, toProblem, whereFrom } from '../errors.ts'
 import type { Append, Appended } from '../store/port.ts'
 import type { DeliveryRow, StepKind } from '../store/schema.ts'
 import { createBodies } from './body.ts'
@@ -222,9 +222,13 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
     return problem(error)
   }
 
+  /** Anybody may read the answer: of what failed inside it says that it did, and the log says where. */
   function refuse(error: CordboardError): Response {
-    if (error.code === 'internal') deps.log.error('receiving failed', { says: error.message })
-    return problem(error)
+    if (error.code === 'internal') {
+      deps.log.error('receiving failed', { at: whereFrom(error) })
+      return problem(new CordboardError('internal', 'Cordboard failed on this request'))
+    }
+    return problem(error.why === undefined ? error : new CordboardError(error.code, error.message))
   }
 }
 

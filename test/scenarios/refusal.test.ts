@@ -141,6 +141,23 @@ test('a large body whose delivery cannot be stored leaves nothing behind in the 
   expect((await it.send('pbx', genericWebhook([], { padding: 'x'.repeat(300_000) }))).status).toBe(503)
 })
 
+test('what fails inside is a 500 that tells the sender and the log nothing of it', async () => {
+  await using it = await install({ vendors: { ...GENERIC, ...sandboxVendors('xosum', 'hubspot') } })
+  const webhook = genericWebhook([{ key: 'k', callId: 'c', phase: 'ringing', facts: {} }])
+  const inside = 'cannot bind +33639980001 of /srv/secret.db'
+  it.store.append = () => Promise.reject(new TypeError(inside))
+  const failed = await it.send('pbx', webhook)
+  expect(failed.status).toBe(500)
+  expect(await failed.text()).not.toMatch(/cannot bind|33639980001|secret\.db/)
+  it.store.append = () =>
+    Promise.reject(new CordboardError('storage_unavailable', 'The store is away', { why: inside }))
+  const away = await it.send('pbx', webhook)
+  expect([away.status, away.headers.get('retry-after')]).toEqual([503, '2'])
+  expect(await away.text()).not.toMatch(/cannot bind|33639980001|secret\.db/)
+  expect(it.logged.join('\n')).toContain('TypeError')
+  expect(it.logged.join('\n')).not.toMatch(/cannot bind|33639980001|secret\.db/)
+})
+
 test('a large body stays when the commit was durable although its end was not seen', async () => {
   await using it = await install({ vendors: { ...GENERIC, ...sandboxVendors('xosum', 'hubspot') } })
   const large = genericWebhook([{ key: 'k', callId: 'c', phase: 'ringing', facts: {} }], {
