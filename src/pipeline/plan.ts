@@ -9,6 +9,7 @@ import type { Deps } from './deps.ts'
 import { openBreakers } from './fail-over.ts'
 import { hashOf } from './hash.ts'
 import { matchSteps } from './round.ts'
+import { settleCall } from './settle.ts'
 import { newStep } from './step.ts'
 
 /** What follows from what is known of a call: its state, and the steps of a new generation, if any. */
@@ -96,7 +97,10 @@ export async function planCall(deps: Deps, source: Connection, known: Known): Pr
   const underway = !isFirst && (await known.underway())
   if (underway || (!known.isNew && !isFirst)) {
     const isStill = row?.state === 'attention' || (row?.state === 'done' && !underway)
-    return { ...nothing, flow, state: isStill ? row.state : 'working', reason: row?.reason ?? null, queries }
+    // What was under way may have ended since it was read, and ending does not change the call's version: the steps decide.
+    const settled = [...queries, ...settleCall(deps, call.id)]
+    const state = isStill ? row.state : 'working'
+    return { ...nothing, flow, state, reason: row?.reason ?? null, queries: settled }
   }
   const state = flow.write.length === 0 ? 'done' : 'working'
   return { ...nothing, flow, generation, state, next: matchSteps(deps, flow, call.id, generation), queries }

@@ -263,6 +263,20 @@ test('a later round waits while an earlier one is still at the CRM', async () =>
   expect([it.crm('call'), await it.calls()]).toEqual([1, [['done', null]]])
 })
 
+test('a merge that read the call before its last step ended does not leave it at work for ever', async () => {
+  await using it = await install(PBX)
+  await it.send('pbx', genericWebhook([ended()]))
+  await it.settle()
+  // What that merge would have stored: the state it read, with no step left that could end it.
+  await it.store.atomic([], [it.store.db.updateTable('calls').set({ state: 'working' })])
+  await it.send(
+    'pbx',
+    genericWebhook([ended(), { key: 'c:again', callId: 'c', phase: 'ringing', facts: {} }]),
+  )
+  await it.settle()
+  expect([it.crm('call'), await it.calls()]).toEqual([1, [['done', null]]])
+})
+
 test('a record that an operator chose is kept by every later round', async () => {
   await using it = await install(PBX)
   const chosen = it.vendor(CRM).addContact?.({ name: 'Chosen Person', phone: '+33639980077' }) ?? ''
