@@ -80,7 +80,14 @@ export function createIssueWatch(deps: Pick<Deps, 'store' | 'now'>) {
     /** A step of this kind went well there: issues of which no stuck step and no unreadable delivery is left are over. */
     worked(kind: StepKind, connection: string): Query[] {
       if (!open.has(`${kind} ${connection}`)) return []
+      const mine = db
+        .selectFrom('issues')
+        .select('id')
+        .where('kind', '=', kind)
+        .where('connection', '=', connection)
       return [
+        // Another step may be getting stuck at this moment: once the row is locked, it is seen, or opens it again after this.
+        ...(deps.store.dialect === 'postgres' ? [mine.orderBy('id').forUpdate()] : []),
         db
           .updateTable('issues')
           .set({ state: 'resolved', last_at: deps.now() })

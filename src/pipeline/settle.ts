@@ -25,6 +25,10 @@ export function settleCall(deps: Pick<Deps, 'store' | 'now'>, callId: string): Q
     reason: sql`case when exists (${stuck}) then (${why}) when exists (${open}) then null
       when ${isSkipped} then (${skipped}) end`,
   })
-  // Two steps of one call may end at once, each still seeing the other at work: there the row is locked first.
-  return dialect === 'postgres' ? [mine.set({ updated_at: deps.now() }), settle] : [settle]
+  if (dialect !== 'postgres') return [settle]
+  // Two steps of one call may end at once, and a merge meanwhile, each still seeing the others at work: there the row is
+  // locked first, whatever its state looks like so far. The second time it is the row of the call that the first one was
+  // joined into while it was waited for.
+  const lock = db.selectFrom('calls').select('id').where('id', '=', id).forUpdate()
+  return [lock, lock, settle]
 }

@@ -1,5 +1,6 @@
-import { sql } from 'kysely'
+import { type ExpressionBuilder, type SelectQueryBuilder, sql } from 'kysely'
 import type { Query, Store } from './port.ts'
+import type { Schema } from './schema.ts'
 
 /**
  * Holding a step: claimed with a lease token, renewed while it is worked on, taken back when the lease has run out. All
@@ -33,7 +34,7 @@ export function claimQuery(
       updated_at: store.clock,
     })
     .where('state', '=', sql.lit('waiting'))
-    .where('id', 'in', due)
+    .where(oneOf(store, due))
     .returningAll()
 }
 
@@ -70,6 +71,12 @@ export function expireQuery(store: Store, room: number): Query {
     }))
     .where('state', '=', sql.lit('working'))
     .where('lease_until', '<=', store.clock)
-    .where('id', 'in', gone)
+    .where(oneOf(store, gone))
     .returningAll()
+}
+
+/** On PostgreSQL as an array, which is made once: a subselect it may run again for every row, each time locking others. */
+function oneOf({ dialect }: Store, ids: SelectQueryBuilder<Schema, 'steps', { id: string }>) {
+  return (is: ExpressionBuilder<Schema, 'steps'>) =>
+    dialect === 'postgres' ? sql<boolean>`id = any(array${ids})` : is('id', 'in', ids)
 }

@@ -116,16 +116,32 @@ export const MIGRATIONS: readonly Migration[] = [
       `create table settings (name text primary key, value text not null, updated_at integer not null)`,
     ],
   },
+  {
+    name: '0002-tokens',
+    statements: [
+      `create table tokens (
+        connection text not null, name text not null, version integer not null, sealed blob, issued_at integer,
+        expires_at integer, lease text, lease_until integer, failed_at integer, failure text,
+        primary key (connection, name))`,
+    ],
+  },
 ]
 
 /** Table of what has been run; created before everything else. */
 export const MIGRATIONS_TABLE =
   'create table if not exists migrations (name text primary key, at integer not null)'
 
-/** A statement in the dialect's types. PostgreSQL: instants do not fit its 4-byte integer, and bytes are bytea. */
+/**
+ * A statement in the dialect's types. PostgreSQL: instants do not fit its 4-byte integer, bytes are bytea, and text is
+ * ordered by its bytes whatever language the database was made for: ids carry their age, and pages go by them.
+ */
 export function forDialect(statement: string, dialect: 'sqlite' | 'postgres' | 'd1'): string {
-  if (dialect === 'postgres')
-    return statement.replaceAll(/\binteger\b/g, 'bigint').replaceAll(/\bblob\b/g, 'bytea')
+  if (dialect === 'postgres') {
+    return statement
+      .replaceAll(/\binteger\b/g, 'bigint')
+      .replaceAll(/\bblob\b/g, 'bytea')
+      .replaceAll(/\btext\b/g, 'text collate "C"')
+  }
   // STRICT keeps SQLite from storing a text where a number belongs.
   return statement.startsWith('create table') ? `${statement} strict` : statement
 }

@@ -273,6 +273,26 @@ export interface AuditRow {
   detail: string
 }
 
+/** A vendor's access token that all processes share. */
+export interface TokenRow {
+  connection: string
+  /** The connector's own name of it. */
+  name: string
+  /** Compare-and-set: every new token adds one; 0 before the first. */
+  version: number
+  /** Token and what its refresh needs, encrypted with the connection's secrets. */
+  sealed: Uint8Array | null
+  issued_at: number | null
+  /** Null: until it is refused. */
+  expires_at: number | null
+  /** Of whoever is refreshing it. */
+  lease: string | null
+  lease_until: number | null
+  failed_at: number | null
+  /** JSON: why the last refresh failed, without secrets. */
+  failure: string | null
+}
+
 /** Small things of the installation: config hash, last sweep. */
 export interface SettingRow {
   name: string
@@ -302,5 +322,6 @@ export interface Schema {
   breakers: BreakerRow
   audit: AuditRow
   settings: SettingRow
+  tokens: TokenRow
   migrations: MigrationRow
 }

@@ -1,7 +1,6 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import { SqliteDialect } from 'kysely'
-import { CordboardError } from '../errors.ts'
-import type { Bind } from './sqlite-protocol.ts'
+import { checkBinds, misuse } from './binds.ts'
 
 const STATEMENTS_KEPT = 200
 
@@ -40,38 +39,4 @@ export function readingDialect(db: DatabaseSync): SqliteDialect {
       },
     },
   })
-}
-
-/**
- * Only what all three databases bind alike. node:sqlite takes a Date for named parameters and an UPDATE then silently
- * hits nothing; `undefined` is NULL on one Node and an error on another; PostgreSQL refuses a boolean for an integer.
- */
-export function checkBinds(values: readonly unknown[]): readonly Bind[] {
-  for (const [at, value] of values.entries()) {
-    if (!isBind(value)) {
-      throw misuse(
-        `Parameter ${at + 1} is ${kindOf(value)}: only text, finite numbers, bigint, null and Uint8Array can be bound`,
-      )
-    }
-  }
-  return values as readonly Bind[]
-}
-
-export function isBind(value: unknown): value is Bind {
-  return (
-    typeof value === 'string' ||
-    value === null ||
-    (typeof value === 'number' && Number.isFinite(value)) ||
-    typeof value === 'bigint' ||
-    value instanceof Uint8Array
-  )
-}
-
-function kindOf(value: unknown): string {
-  if (typeof value === 'number') return String(value)
-  return typeof value === 'object' && value !== null ? (value.constructor?.name ?? 'object') : typeof value
-}
-
-function misuse(message: string): CordboardError {
-  return new CordboardError('internal', message, { retry: 'never' })
 }

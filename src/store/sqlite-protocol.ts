@@ -1,8 +1,7 @@
 /** What the two ends of the writer thread say to each other: sqlite.ts on the main thread, sqlite-writer.ts on its own. */
+import type { Bind } from './binds.ts'
 import type { Guard } from './port.ts'
-import type { DeliveryRow, StepRow } from './schema.ts'
 
-export type Bind = string | number | bigint | null | Uint8Array
 export type Row = Record<string, unknown>
 
 /** `sql` counts in the texts that the writer has learnt (`Batch.learn`): a text crosses over once, not with every use. */
@@ -10,47 +9,6 @@ export interface Statement {
   sql: number
   binds: readonly Bind[]
 }
-
-/** The columns of an append but for the two of bytes, in the order in which `Batch.appends` carries their values. */
-export const DELIVERY_COLUMNS = [
-  'id',
-  'connection',
-  'role',
-  'received_at',
-  'method',
-  'url',
-  'path',
-  'media_id',
-  'bytes',
-  'dedupe_key',
-  'repeats',
-  'state',
-  'reason',
-] as const satisfies ReadonlyArray<keyof DeliveryRow>
-
-export const STEP_COLUMNS = [
-  'id',
-  'kind',
-  'lane',
-  'subject',
-  'call_id',
-  'connection',
-  'generation',
-  'flow',
-  'flow_version',
-  'state',
-  'due_at',
-  'attempts',
-  'crashes',
-  'lease',
-  'lease_until',
-  'code',
-  'reason',
-  'awaiting',
-  'created_at',
-  'updated_at',
-  'fence',
-] as const satisfies ReadonlyArray<keyof StepRow>
 
 /**
  * Appends travel flat: per append the values of DELIVERY_COLUMNS, the lengths of headers and body (-1: none), the values

@@ -6,19 +6,18 @@
  */
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
+import { DELIVERY_COLUMNS, STEP_COLUMNS } from './binds.ts'
 import { forDialect, MIGRATIONS, MIGRATIONS_TABLE, type Migration } from './migrations.ts'
 import type { Guard } from './port.ts'
-import {
-  type Answer,
-  type Batch,
-  type BatchAnswer,
-  DELIVERY_COLUMNS,
-  type Failure,
-  type Job,
-  type Row,
-  STEP_COLUMNS,
-  type Statement,
-  type WriterOptions,
+import type {
+  Answer,
+  Batch,
+  BatchAnswer,
+  Failure,
+  Job,
+  Row,
+  Statement,
+  WriterOptions,
 } from './sqlite-protocol.ts'
 
 const MEMBER_WIDTH = DELIVERY_COLUMNS.length + 2 + STEP_COLUMNS.length

@@ -3,17 +3,11 @@ import { dirname } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
 import { Kysely, sql } from 'kysely'
 import { CordboardError } from '../errors.ts'
+import { type Bind, badAppend, checkBinds, DELIVERY_COLUMNS, STEP_COLUMNS } from './binds.ts'
 import type { Append, Appended, Query, Rows, Store } from './port.ts'
 import type { Schema } from './schema.ts'
-import { checkBinds, isBind, readingDialect } from './sqlite-dialect.ts'
-import {
-  type Batch,
-  type BatchAnswer,
-  type Bind,
-  DELIVERY_COLUMNS,
-  type Failure,
-  STEP_COLUMNS,
-} from './sqlite-protocol.ts'
+import { readingDialect } from './sqlite-dialect.ts'
+import type { Batch, BatchAnswer, Failure } from './sqlite-protocol.ts'
 import { startWriterThread } from './sqlite-thread.ts'
 
 /**
@@ -213,22 +207,8 @@ function statement(query: Query): AtomicItem['statements'][number] {
   return { text, binds }
 }
 
-function badAppend({ delivery, step }: Append): CordboardError | null {
-  for (const column of DELIVERY_COLUMNS) if (!isBind(delivery[column])) return misfit('deliveries', column)
-  for (const column of STEP_COLUMNS) if (!isBind(step[column])) return misfit('steps', column)
-  if (!(delivery.headers instanceof Uint8Array)) return misfit('deliveries', 'headers')
-  if (delivery.body !== null && !(delivery.body instanceof Uint8Array)) return misfit('deliveries', 'body')
-  return null
-}
-
 function closed(): CordboardError {
   return new CordboardError('storage_unavailable', 'The store is closed')
-}
-
-function misfit(table: string, column: string): CordboardError {
-  return new CordboardError('internal', `${table}.${column} holds a value that cannot be bound`, {
-    retry: 'never',
-  })
 }
 
 function pack(

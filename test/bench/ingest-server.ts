@@ -4,12 +4,14 @@ import { connectorIds, loadConnector } from '../../connectors/index.ts'
 import { createApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { openDeps } from '../../src/node/open.ts'
+import { prepare } from '../../src/node/prepare.ts'
+import { EMBEDDED, type Services } from '../../src/node/services.ts'
 
 /**
  * The server of `bench ingest`, a process of its own: the very app, without the work that follows an accepted delivery.
  * The parent switches the store's append off and on between rounds, so that both rates come from one process.
  */
-const [dataDir = '', secret = ''] = process.argv.slice(2)
+const [dataDir = '', secret = '', databaseUrl = ''] = process.argv.slice(2)
 
 const loaded = await loadConfig(
   { publicUrl: 'https://hooks.example.com', connections: { pbx: { use: 'generic', secret } }, flows: [] },
@@ -21,7 +23,9 @@ const loaded = await loadConfig(
 )
 if ('problems' in loaded) throw new Error(JSON.stringify(loaded.problems))
 
-const deps = await openDeps({ config: loaded.config, dataDir })
+const services: Services = { ...EMBEDDED, databaseUrl: databaseUrl === '' ? null : databaseUrl }
+await prepare(services, dataDir)
+const deps = await openDeps({ config: loaded.config, dataDir, services })
 const durable = deps.store.append.bind(deps.store)
 let isDurable = true
 const store = {

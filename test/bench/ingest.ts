@@ -4,11 +4,15 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { freshDatabase, startPostgres } from '../services/postgres.ts'
 
 /**
  * How fast authentic webhooks are accepted durably, as a share of the same server whose store forgets: signature checked
  * over 1.5 KB, delivery and step committed with `synchronous=FULL`, then the 2xx. Rounds of both kinds alternate, because
  * a shared machine changes its speed; the ratio is the median over pairs. Rows are counted against 2xx afterwards.
+ *
+ * `--profile cluster`: the same with PostgreSQL and `synchronous_commit=on`, on the server of DATABASE_URL or one started
+ * for it, which then takes its share of the same cores.
  */
 const ROUNDS = 5
 const CONNECTIONS = 64
@@ -28,7 +32,9 @@ interface Round {
 
 export async function run(args: string[]): Promise<void> {
   const dataDir = await mkdtemp(join(tmpdir(), 'cordboard-bench-'))
-  const server = start('ingest-server.ts', dataDir, SECRET)
+  const isCluster = args.join(' ').includes('--profile cluster')
+  const database = isCluster ? await openDatabase() : null
+  const server = start('ingest-server.ts', dataDir, SECRET, database?.url ?? '')
   try {
     const { port } = (await answer(server)) as { port: number }
     const load = start('ingest-load.ts', String(port), SECRET, String(CONNECTIONS), String(SECONDS))
@@ -73,7 +79,7 @@ export async function run(args: string[]): Promise<void> {
     }
     if (!args.includes('--json')) {
       console.log(
-        `${result.durable} durable of ${result.storeless} storeless requests/s: ${result.ratio} (aim ≥ 0.75); rows = 2xx: ${counted.rows}`,
+        `${result.durable} durable of ${result.storeless} storeless requests/s: ${result.ratio} (aim ≥ ${isCluster ? '0.5' : '0.75'}); rows = 2xx: ${counted.rows}`,
       )
     }
     console.log(JSON.stringify(result))
@@ -82,8 +88,13 @@ export async function run(args: string[]): Promise<void> {
     await once(server, 'exit')
   } finally {
     server.kill()
+    await database?.drop()
     await rm(dataDir, { recursive: true, force: true })
   }
+}
+
+function openDatabase(): Promise<{ url: string; drop(): Promise<void> }> {
+  return process.env.DATABASE_URL === undefined ? startPostgres() : freshDatabase()
 }
 
 function start(file: string, ...args: string[]): ChildProcess {

@@ -1,10 +1,16 @@
-/** Run as a process by test/store.test.ts: `migrate <file>`, or `append <file> <prefix>` until it is killed. */
+/**
+ * Run as a process by the tests of the stores: `migrate <file or url>`, or `append <file or url> <prefix>` until it is
+ * killed.
+ */
 import { writeSync } from 'node:fs'
+import { openPostgresStore } from '../../src/store/postgres.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
 import { entry } from './rows.ts'
 
-const [job = '', file = '', prefix = ''] = process.argv.slice(2)
-const store = await openSqliteStore({ file })
+const [job = '', target = '', prefix = ''] = process.argv.slice(2)
+const store = target.startsWith('postgres:')
+  ? await openPostgresStore({ url: target })
+  : await openSqliteStore({ file: target })
 
 if (job === 'migrate') {
   writeSync(1, JSON.stringify(await store.migrate()))
