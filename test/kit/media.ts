@@ -37,6 +37,19 @@ function pattern(from: number, size: number): Uint8Array {
   return Uint8Array.from({ length: size }, (_, n) => ((from + n) * 31 + ((from + n) >> 8)) & 0xff)
 }
 
+/** Many bytes, cheaply made: each 64 KB are of one kind. */
+function striped(bytes: number): ReadableStream<Uint8Array> {
+  let at = 0
+  return new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (at === bytes) return controller.close()
+      const size = Math.min(64 * 1024, bytes - at)
+      controller.enqueue(new Uint8Array(size).fill((at >> 16) % 251))
+      at += size
+    },
+  })
+}
+
 async function read(found: Awaited<ReturnType<Media['get']>>): Promise<Uint8Array | null> {
   return found && new Uint8Array(await new Response(found.body).arrayBuffer())
 }
@@ -81,7 +94,9 @@ export function mediaKit(name: string, open: () => Promise<OpenedMedia>): void {
     it.each([
       [{ start: 0, end: 9 }, 0, 10],
       [{ start: 990 }, 990, 10],
+      [{ start: 0, end: 0 }, 0, 1],
       [{ start: 10, end: 10 }, 10, 1],
+      [{ start: 10, end: 9 }, 10, 0],
       [{ start: 500, end: 5_000 }, 500, 500],
       [{ start: 1_000 }, 1_000, 0],
       [{ start: 5_000, end: 6_000 }, 1_000, 0],
@@ -91,6 +106,28 @@ export function mediaKit(name: string, open: () => Promise<OpenedMedia>): void {
       const found = await media.get('a', range)
       expect(found?.bytes).toBe(size)
       expect(await read(found)).toEqual(pattern(from, size))
+    })
+
+    it('reads no range of nothing, and nothing of an id that was never put', async () => {
+      const { media } = await fresh()
+      await media.put('empty', new Uint8Array(0), MB)
+      expect(await read(await media.get('empty', { start: 0, end: 9 }))).toEqual(new Uint8Array(0))
+      expect(await read(await media.get('empty', { start: 0 }))).toEqual(new Uint8Array(0))
+      expect(await media.get('nothing', { start: 0, end: 9 })).toBeNull()
+      expect(await media.get('nothing', { start: 9, end: 0 })).toBeNull()
+    })
+
+    it('takes a stream that ends in the middle, at the end and in the first byte of a large piece', async () => {
+      const { media, names } = await fresh()
+      for (const extra of [-1, 0, 1]) {
+        const bytes = 16 * MB + extra
+        expect(await media.put('a', striped(bytes), bytes)).toEqual({ bytes })
+        const found = (await read(await media.get('a'))) ?? new Uint8Array()
+        expect(found.byteLength).toBe(bytes)
+        const wrong = found.findIndex((byte, at) => byte !== (at >> 16) % 251)
+        expect(wrong).toBe(-1)
+      }
+      expect(await names()).toEqual(['a'])
     })
 
     it('refuses what is too large, stops reading it and leaves nothing', async () => {
