@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
@@ -5,5 +6,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     testTimeout: 20_000,
     pool: 'threads',
+    // Half of the files wait for servers and processes most of the time; vitest would leave one core unused.
+    maxWorkers: Math.max(2, availableParallelism()),
+    globalSetup: ['test/services/setup.ts'],
   },
 })

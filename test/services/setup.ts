@@ -1,0 +1,38 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { binaries, POSTGRES, REDIS } from './binaries.ts'
+import { DOOR, endShared, once, type Shared } from './one-per-run.ts'
+import { startPostgres } from './postgres.ts'
+import { startRedis } from './redis.ts'
+
+const start: Record<string, () => Promise<Shared>> = { postgres: startPostgres, redis: startRedis }
+
+/** Called by vitest, in its own process, around each run. */
+export default async function setup(): Promise<() => Promise<void>> {
+  await fetchMissing()
+  const door = createServer((request, response) => {
+    const name = request.url?.slice(1) ?? ''
+    const begin = start[name]
+    if (!begin) return void response.writeHead(404).end()
+    once(name, begin).then(
+      ({ url }) => response.end(url),
+      (error: unknown) => response.writeHead(500).end(error instanceof Error ? error.message : String(error)),
+    )
+  })
+  await new Promise<void>((resolve) => {
+    door.listen(0, '127.0.0.1', resolve)
+  })
+  process.env[DOOR] = `http://127.0.0.1:${(door.address() as AddressInfo).port}`
+  return async () => {
+    delete process.env[DOOR]
+    door.close()
+    door.closeAllConnections()
+    await endShared()
+  }
+}
+
+/** Before the first test, because a download would not fit into a test's time. Who then needs what is missing says so. */
+async function fetchMissing(): Promise<void> {
+  const wanted = [POSTGRES, REDIS].filter(({ variable }) => process.env[variable] === undefined)
+  await Promise.allSettled(wanted.map((one) => binaries(one)))
+}
