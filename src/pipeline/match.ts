@@ -1,8 +1,8 @@
-import { newId } from '../call/ids.ts'
 import type { Candidate } from '../connector/contract.ts'
 import { CordboardError } from '../errors.ts'
 import type { WritebackRow } from '../store/schema.ts'
 import { callOf } from './call-row.ts'
+import { writebackId } from './restored.ts'
 import { callRow, notYet } from './round.ts'
 import { flowOf, newStep, type Outcome, type Running } from './step.ts'
 
@@ -48,7 +48,7 @@ export async function match(running: Running): Promise<Outcome> {
   const skips = verdict === 'skip' || verdict === 'internal'
   const [best] = candidates
   const writeback: WritebackRow = {
-    id: known?.id ?? newId('wbk', deps.now(), deps.random),
+    id: known?.id ?? (await writebackId(deps.signer, row, connection.id)),
     call_id: row.id,
     connection: connection.id,
     state: skips ? 'skipped' : 'matched',

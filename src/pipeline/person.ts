@@ -15,7 +15,7 @@ type Made = { type: string; id: string } | { again: number; says: string } | nul
  * contact: the other waits for it, and takes over when whoever reserved it is gone.
  */
 export async function person(writing: Writing, call: Call, phone: string): Promise<Made> {
-  const { running, role, writeback, guard } = writing
+  const { running, role, writeback, row } = writing
   const { deps, connection } = running
   const { db } = deps.store
   const { id: connectionId, settings: config, region } = connection
@@ -59,7 +59,7 @@ export async function person(writing: Writing, call: Call, phone: string): Promi
         .returning('writeback_id'),
       ...(reserved.external_id === null ? [] : [forget(writing, planned)]),
     ],
-    [guard],
+    [{ call: row.id, version: row.version }],
   )
   if (!taken || taken.length === 0) {
     return { again: deps.now() + LOOKS_AGAIN_MS, says: 'another call of the same person came first' }

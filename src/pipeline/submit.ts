@@ -1,11 +1,12 @@
-import { newId } from '../call/ids.ts'
 import type { Flow } from '../config/model.ts'
 import type { AnalysisRole, SubmitContext, SubmitRequest } from '../connector/contract.ts'
 import { asCordboardError, CordboardError } from '../errors.ts'
 import type { CallRow, SubmissionRow } from '../store/schema.ts'
 import { callOf } from './call-row.ts'
 import { chooseContent, type Trouble } from './content.ts'
+import type { Deps } from './deps.ts'
 import { notNow, refused } from './refused.ts'
+import { doubtOf, stableName, submissionId } from './restored.ts'
 import { callRow, laterRound } from './round.ts'
 import { flowOf, type Outcome, type Running } from './step.ts'
 import { submitted } from './submitted.ts'
@@ -34,13 +35,21 @@ export async function submit(running: Running): Promise<Outcome> {
     trouble ??= found
   })
   if ('refused' in content) return refused(running, flow, row, content.refused)
+  const what = content.of('').audio?.recording.key ?? 'text'
   // Outside of what may be refused: when the call has changed by now, the step starts over.
-  const submission = known ?? (await intend(running, row, flow, role))
-  const request: SubmitRequest = { submissionId: submission.id, call, ...content.of(submission.id) }
-  if (submission.checkpoint !== null) request.state = JSON.parse(submission.checkpoint)
+  const submission = known ?? (await intend(running, row, flow, role, what))
+  const named = (name: string): SubmitRequest => ({
+    submissionId: submission.id,
+    call,
+    ...content.of(name),
+    ...(submission.checkpoint === null ? {} : { state: JSON.parse(submission.checkpoint) as unknown }),
+  })
+  const own = stableName(submission.id)
+  // Of an attempt whose end nobody saw. The whole id is what a version that works beside this one calls its file.
+  const before = known ? [own, known.id] : await forgotten(running, row, what)
   let ref: string
   try {
-    ref = await send(running, role, request, known !== undefined)
+    ref = await send(running, role, named(own), before.map(named))
   } catch (thrown) {
     return refused(running, flow, row, asCordboardError(thrown), trouble)
   }
@@ -63,9 +72,11 @@ async function intend(
   call: CallRow,
   flow: Flow,
   role: AnalysisRole<unknown>,
+  content: string,
 ): Promise<SubmissionRow> {
+  const nth = await givenBefore(deps, call.id, connection.id)
   const row: SubmissionRow = {
-    id: newId('sub', deps.now(), deps.random),
+    id: await submissionId(deps, call, { to: connection.id, content, nth }),
     call_id: call.id,
     connection: connection.id,
     generation: step.generation,
@@ -85,16 +96,43 @@ async function intend(
   return row
 }
 
-/** Sends it, or finds out that an earlier attempt, whose end nobody saw, got through. */
+/**
+ * The names under which a store that was lost may have handed it over: under each id that the phone system has for the
+ * call, as the first or, where an earlier content is forgotten as well, as the one after.
+ */
+async function forgotten({ deps, connection }: Running, row: CallRow, content: string): Promise<string[]> {
+  const doubt = await doubtOf(deps, row)
+  if (!doubt) return []
+  // The submission itself is saved by now.
+  const nth = (await givenBefore(deps, row.id, connection.id)) - 1
+  const ids = doubt.externalIds.flatMap((external_id) =>
+    [nth, nth + 1].map((n) =>
+      submissionId(deps, { ...row, external_id }, { to: connection.id, content, nth: n }),
+    ),
+  )
+  return (await Promise.all(ids)).map(stableName)
+}
+
+async function givenBefore({ store }: Deps, callId: string, connection: string): Promise<number> {
+  const rows = await store.db
+    .selectFrom('submissions')
+    .select('id')
+    .where('call_id', '=', callId)
+    .where('connection', '=', connection)
+    .execute()
+  return rows.length
+}
+
+/** Sends it, or finds out that an earlier attempt, whose end nobody saw, got through. `before`: what that was called. */
 async function send(
   running: Running,
   role: AnalysisRole<unknown>,
   request: SubmitRequest,
-  isAgain: boolean,
+  before: readonly SubmitRequest[],
 ): Promise<string> {
   const context = running.context()
-  if (isAgain) {
-    const found = await role.find?.(request, context)
+  for (const earlier of before) {
+    const found = await role.find?.(earlier, context)
     if (found != null) return found
   }
   try {

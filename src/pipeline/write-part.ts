@@ -1,16 +1,20 @@
 import type { ConnectorContext, CrmRecord, CrmRole, PlannedPart, WritePart } from '../connector/contract.ts'
 import { asCordboardError, CordboardError, type ErrorCode } from '../errors.ts'
 import type { Guard } from '../store/port.ts'
-import type { WritebackPartRow, WritebackRow } from '../store/schema.ts'
+import type { CallRow, WritebackPartRow, WritebackRow } from '../store/schema.ts'
 import { hashOf } from './hash.ts'
+import { type Doubt, wasRerunSince, writebackId } from './restored.ts'
 import type { Running } from './step.ts'
 
-/** One write-back under way. `guard`: the call as it was read; nothing new is begun on facts that have changed. */
+/** One write-back under way. */
 export interface Writing {
   running: Running
   role: CrmRole<unknown>
   writeback: WritebackRow
-  guard: Guard
+  /** The call as it was read: nothing new is begun on facts that have changed. */
+  row: CallRow
+  /** Set when the store was put back from an older copy: parts may stand that it knows nothing of. */
+  doubt: Doubt | null
 }
 
 export type Written = { id: string; says: string | null } | { again: number; says: string }
@@ -39,8 +43,8 @@ export async function writePart(
   record: CrmRecord,
   written: Readonly<Record<string, string>>,
 ): Promise<Written> {
-  const { running, role, writeback, guard } = writing
-  const { deps, connection } = running
+  const { running, role, writeback, row } = writing
+  const { deps } = running
   const hash = await hashOf(deps.signer, { fields: planned.fields, target: record.target })
   const known = await partOf(running, writeback.id, planned.key)
   const externalId = known?.external_id ?? null
@@ -64,16 +68,13 @@ export async function writePart(
       : { id: result.id, says: result.says ? `${says}, ${result.says}` : says }
   }
 
-  if (externalId === null && known?.intent_at != null) {
-    if (!role.find) {
-      throw new CordboardError(
-        'ambiguous',
-        `It is not known whether the ${planned.kind} was created, and ${connection.connector.name} cannot be asked`,
-      )
-    }
-    const id = await role.find(part, record, written, running.context())
-    if (id !== null) return found(id, known.hash, 'found: an earlier attempt got through')
-    const visibleAt = known.intent_at + role.indexLagMs
+  const sentBefore = externalId === null ? await mayHaveBeenSent(writing, known) : null
+  if (sentBefore !== null) {
+    const id = await findPart(writing, part, record, written)
+    // What a lost store wrote last is not known: it is written over.
+    const sent = writing.doubt === null ? (known?.hash ?? null) : null
+    if (id !== null) return found(id, sent, 'found: an earlier attempt got through')
+    const visibleAt = sentBefore + role.indexLagMs
     if (deps.now() < visibleAt) {
       return {
         again: visibleAt,
@@ -81,8 +82,10 @@ export async function writePart(
       }
     }
   }
-  if (externalId === null)
+  if (externalId === null) {
+    const guard: Guard = { call: row.id, version: row.version }
     await savePart(running, writeback.id, planned, { intent_at: deps.now(), hash }, guard)
+  }
   const sending = counting(running.context())
   let id: string
   try {
@@ -101,6 +104,48 @@ export async function writePart(
     throw error
   }
   return { id: await stands(id), says: externalId === null ? 'created' : 'updated' }
+}
+
+/**
+ * The latest moment at which a part that has no id may have been sent without its end being known: null when it certainly
+ * was not.
+ */
+async function mayHaveBeenSent(
+  { doubt, row, role, running }: Writing,
+  known: WritebackPartRow | undefined,
+): Promise<number | null> {
+  const intentAt = known?.intent_at ?? null
+  if (doubt === null) return intentAt
+  // Where the CRM cannot be asked, a person is; when they say do it again, they have looked.
+  const isSure = !role.find && intentAt === null && (await wasRerunSince(running.deps, row.id, doubt.before))
+  return isSure ? null : Math.max(intentAt ?? 0, doubt.before)
+}
+
+/** Asks the CRM for the part, under each key that it may have been sent with. */
+async function findPart(
+  { running, role, writeback, row, doubt }: Writing,
+  part: WritePart,
+  record: CrmRecord,
+  written: Readonly<Record<string, string>>,
+): Promise<string | null> {
+  const { deps, connection } = running
+  if (!role.find) {
+    const why = doubt === null ? '' : 'The store was put back from an older copy. '
+    throw new CordboardError(
+      'ambiguous',
+      `${why}It is not known whether the ${part.kind} was created, and ${connection.connector.name} cannot be asked`,
+    )
+  }
+  const others = (doubt?.externalIds ?? []).map((external_id) =>
+    writebackId(deps.signer, { ...row, external_id }, connection.id),
+  )
+  for (const id of new Set([writeback.id, ...(await Promise.all(others))])) {
+    const asked = { ...part, idempotencyKey: `${id}-${part.key}` }
+    const found = await role.find(asked, record, written, running.context())
+    // A contact has no place for a key: it is looked for once.
+    if (found !== null || part.kind === 'contact') return found
+  }
+  return null
 }
 
 /** The hash of a part whose record is no longer there. */

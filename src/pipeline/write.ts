@@ -3,6 +3,7 @@ import type { CrmRecord } from '../connector/contract.ts'
 import { CordboardError } from '../errors.ts'
 import { callOf } from './call-row.ts'
 import { person } from './person.ts'
+import { doubtOf } from './restored.ts'
 import { callRow, notYet } from './round.ts'
 import { flowOf, type Outcome, type Running } from './step.ts'
 import { type Writing, writePart } from './write-part.ts'
@@ -28,7 +29,8 @@ export async function write(running: Running): Promise<Outcome> {
     .executeTakeFirst()
   if (!writeback)
     throw new CordboardError('not_found', 'The call has no record of this CRM yet: rerun it from match')
-  const writing: Writing = { running, role, writeback, guard: { call: row.id, version: row.version } }
+  const doubt = await doubtOf(deps, row)
+  const writing: Writing = { running, role, writeback, row, doubt }
 
   const call = callOf(row)
   const { target_type: type, target_id: id } = writeback
