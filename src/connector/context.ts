@@ -3,6 +3,7 @@ import { asCordboardError, CordboardError } from '../errors.ts'
 import type { Budgets } from './budgets.ts'
 import type { Budget, ConnectorContext, FetchInit, Log, VendorFetch } from './contract.ts'
 import type { HttpFetch } from './platform.ts'
+import type { Tokens } from './tokens.ts'
 
 /** What `ctx` is made of. Everything that has effects comes in from outside. */
 export interface ContextOptions {
@@ -10,6 +11,7 @@ export interface ContextOptions {
   publicUrl: string | undefined
   http: HttpFetch
   budgets: Budgets
+  tokens: Tokens
   now: () => number
   random: () => number
   log: Log
@@ -33,6 +35,15 @@ export function createContext(options: ContextOptions): ConnectorContext {
     region: connection.region,
     hookUrl: publicUrl === undefined ? undefined : `${publicUrl}/hooks/${connection.id}`,
     fetch: vendorFetch(options),
+    token: (name, fetchNew, wishes = {}) =>
+      options.tokens.get({
+        ...wishes,
+        connection,
+        name,
+        signal: options.signal,
+        fetchNew: (previous, { signal, until }) =>
+          fetchNew(previous, vendorFetch({ ...options, signal, lease: { until: () => until } })),
+      }),
     now: options.now,
     random: options.random,
     log: options.log,
@@ -151,7 +162,8 @@ function checkedHeaders(given: FetchInit['headers'] = {}): Record<string, string
   return headers
 }
 
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
+/** Ends early, without an error, when the signal aborts. */
+export function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {
       clearTimeout(timer)

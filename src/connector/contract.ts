@@ -41,6 +41,36 @@ export interface FetchInit {
  */
 export type VendorFetch = (url: string | URL, init?: FetchInit) => Promise<Response>
 
+/** What the last refresh left; the token may have ended. */
+export interface SharedToken {
+  token: string
+  keep?: string
+}
+
+export interface NewToken {
+  token: string
+  /** Life from now on; absent: until it is refused. */
+  expiresInMs?: number
+  /**
+   * What the next refresh needs: the refresh token, where the vendor changes it with each use. Stored before the token is
+   * used. Absent: what was kept stays.
+   */
+  keep?: string
+}
+
+export interface TokenOptions {
+  /**
+   * The token that the vendor has just refused: not handed out again. Where it is replaced already, the replacement is
+   * the answer; where it is the newest and hardly used, the error is `auth`.
+   */
+  refused?: string | undefined
+  /**
+   * The secrets that the token is got with; default all of the connection. The stored token is sealed with them: when one
+   * of them changes, `previous` is null, and the configured ones count again.
+   */
+  from?: readonly string[] | undefined
+}
+
 export interface ConnectorContext<Config = unknown> {
   /** The operator's id of this connection. */
   readonly connection: string
@@ -50,6 +80,18 @@ export interface ConnectorContext<Config = unknown> {
   /** Public URL of this connection's hook, without a trailing slash; absent when no publicUrl is configured. */
   readonly hookUrl: string | undefined
   readonly fetch: VendorFetch
+  /**
+   * An access token that all processes share, by a name of the connector's own. `fetchNew` runs in one place at a time,
+   * whoever asks; everybody else waits for its result, or is told `timeout` and comes back. It gets what the last refresh
+   * left, and a `fetch` that is not cut off with the step that happened to ask: an answer that nobody reads may have
+   * used up the refresh token. It ends within 35 s. When it throws, all who wait get that error, and for some seconds
+   * nobody tries again.
+   */
+  token(
+    name: string,
+    fetchNew: (previous: SharedToken | null, fetch: VendorFetch) => Promise<NewToken>,
+    options?: TokenOptions,
+  ): Promise<string>
   readonly now: () => number
   readonly random: () => number
   readonly log: Log
