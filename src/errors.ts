@@ -180,6 +180,12 @@ export const ERRORS = {
     'This step took its workers down again and again',
     'Keep the delivery as a fixture and report it; the rest goes on',
   ),
+  standstill: kind(
+    500,
+    'later',
+    'Due work is not taken by any worker',
+    'Find out why: cordboard doctor; then look at the log of the workers, and restart them',
+  ),
   lease_lost: kind(
     500,
     'later',

@@ -16,6 +16,7 @@ export const ID_PREFIXES = {
   issue: 'iss',
   attempt: 'att',
   audit: 'aud',
+  replay: 'rpl',
 } as const
 
 export type IdPrefix = (typeof ID_PREFIXES)[keyof typeof ID_PREFIXES]

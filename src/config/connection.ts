@@ -78,6 +78,7 @@ export async function loadConnection(
           region: entry.data.region ?? options.region,
           allowPrivate: entry.data.allowPrivate ?? [],
           concurrency: entry.data.concurrency,
+          deliveriesPerMinute: entry.data.deliveriesPerMinute,
           recordingWaitMs: entry.data.recordingWaitMs,
           secrets: [...new Set(resolved.secrets)],
         }

@@ -74,7 +74,12 @@ function flowEntries(value: unknown): Map<number, FlowEntry> {
 
 function keepOf({ keep }: ConfigFile): Keep {
   const ms = (text: string | undefined) => (text === undefined ? undefined : durationMs(text))
-  return { audioMs: ms(keep.audio), transcriptMs: ms(keep.transcript), deliveriesMs: ms(keep.deliveries) }
+  return {
+    audioMs: ms(keep.audio),
+    transcriptMs: ms(keep.transcript),
+    deliveriesMs: ms(keep.deliveries),
+    callsMs: ms(keep.calls),
+  }
 }
 
 const SECTIONS = ['publicUrl', 'region', 'connections', 'flows', 'keep']

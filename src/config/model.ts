@@ -24,6 +24,8 @@ export interface Connection {
   allowPrivate: readonly string[]
   /** Steps of this connection at once, per worker. */
   concurrency: number
+  /** Authentic deliveries taken per minute and process; undefined: all. */
+  deliveriesPerMinute?: number | undefined
   /** How long to wait for a recording nobody announced, in ms; overrides the connector's. */
   recordingWaitMs: number | undefined
   /** Every secret value in its settings, for masking. */
@@ -59,4 +61,5 @@ export interface Keep {
   audioMs: number | undefined
   transcriptMs: number | undefined
   deliveriesMs: number | undefined
+  callsMs?: number | undefined
 }

@@ -2,7 +2,7 @@ import { isSupportedCountry } from 'libphonenumber-js'
 import { z } from 'zod'
 import { DIRECTIONS, RESULTS } from '../call/call.ts'
 import type { Connector } from '../connector/contract.ts'
-import { DURATION } from './duration.ts'
+import { DURATION, durationMs } from './duration.ts'
 import type { FlowRule } from './model.ts'
 import { publicUrlFault, withoutTrailingSlash } from './public-url.ts'
 
@@ -15,6 +15,13 @@ export const CONNECTION_ID = /^[a-z0-9][a-z0-9-]{0,62}$/
 const HOST = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?$/
 /** A timer of the platform holds 24.8 days; a recording that late is not coming. */
 const LONGEST_WAIT_MS = 86_400_000
+/**
+ * Steps are tried for 76 hours and senders repeat for about as long; and a delivery that outlives its call would make another
+ * of it when it is replayed.
+ */
+const SHORTEST_CALLS_MS = 7 * 86_400_000
+/** More than any process takes: a limit above it would be none. */
+const MOST_PER_MINUTE = 1_000_000
 
 const connectionId = z.string().regex(CONNECTION_ID, 'lower-case letters, digits and "-", at most 63')
 
@@ -44,6 +51,12 @@ export const commonKeys = {
     .describe('private addresses this connection may reach: host or host:port'),
   region: region.optional(),
   concurrency: z.int().min(1).max(1000).default(8).describe('steps of this connection at once, per worker'),
+  deliveriesPerMinute: z
+    .int()
+    .min(1)
+    .max(MOST_PER_MINUTE)
+    .optional()
+    .describe('authentic deliveries taken per minute and process; a sender of more is told to come back'),
   recordingWaitMs: z
     .int()
     .min(0)
@@ -86,6 +99,14 @@ const fileKeys = {
       audio: duration.optional(),
       transcript: duration.optional(),
       deliveries: duration.default('30 days'),
+      calls: duration.optional().describe('how long calls are kept with all that is known of them'),
+    })
+    .check(({ value: { calls, deliveries }, issues }) => {
+      const callsMs = calls === undefined ? undefined : durationMs(calls)
+      if (callsMs === undefined || callsMs >= Math.max(SHORTEST_CALLS_MS, durationMs(deliveries) ?? Infinity))
+        return
+      const message = 'a week at least, and not less than deliveries'
+      issues.push({ code: 'custom', path: ['calls'], message, input: calls })
     })
     .prefault({})
     .describe('how long things are kept'),

@@ -1,6 +1,8 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
 import { CordboardError, toProblem } from '../errors.ts'
 import type { Deps } from '../pipeline/deps.ts'
+import { oldestWaiting, STILL_MS } from '../pipeline/standstill.ts'
+import { sinceSweep } from '../pipeline/turn.ts'
 import { MIGRATIONS } from '../store/migrations.ts'
 import type { Api } from './auth.ts'
 import { json, problem } from './responses.ts'
@@ -57,7 +59,7 @@ export function mountHealth(app: OpenAPIHono<Api>, deps: ReadyDeps): void {
 
   app.openapi(readyRoute, async (c) => {
     const queue = deps.queue.state()
-    const [store, migrations, media, further] = await Promise.all([
+    const [store, migrations, media, work, further] = await Promise.all([
       check(deps, 'store', async () => {
         await deps.store.check()
         return `${deps.store.dialect}, can be written to`
@@ -67,9 +69,17 @@ export function mountHealth(app: OpenAPIHono<Api>, deps: ReadyDeps): void {
         await deps.media.check()
         return 'can be written to'
       }),
+      workOf(deps),
       deps.ready?.() ?? [],
     ])
-    const all = [store, migrations, { part: 'queue', ok: queue.ok, says: queue.says }, media, ...further]
+    const all = [
+      store,
+      migrations,
+      { part: 'queue', ok: queue.ok, says: queue.says },
+      media,
+      work,
+      ...further,
+    ]
     const failed = all.filter(({ ok }) => !ok).map(({ part }) => part)
     const config = deps.config.hash
     if (failed.length === 0) return c.json({ status: 'ready' as const, config, parts: all }, 200)
@@ -111,6 +121,23 @@ async function check(deps: ReadyDeps, part: string, work: () => Promise<string>)
   }
 }
 
+/** What nobody works on is still taken and stored: this part is told, and never keeps requests away. */
+async function workOf({ store, log }: ReadyDeps): Promise<ReadyPart> {
+  const tell = (says: string): ReadyPart => ({ part: 'work', ok: true, says })
+  try {
+    const [sweptMs, oldest] = await Promise.all([sinceSweep(store), oldestWaiting(store)])
+    if (sweptMs === null) return tell('no worker has swept yet')
+    if (sweptMs > STILL_MS) return tell(`no worker has swept for ${Math.round(sweptMs / 1_000)} s`)
+    const dueForMs = Math.max(0, ...oldest.map((one) => one.dueForMs))
+    if (dueForMs <= STILL_MS) return tell('a worker sweeps, nothing waits for long')
+    return tell(`a worker sweeps, the oldest due step has waited ${Math.round(dueForMs / 1_000)} s`)
+  } catch (error) {
+    // The store's own part says what is wrong with it.
+    log.debug('the state of the work is not known', { error: error instanceof Error ? error.name : '' })
+    return tell('not known')
+  }
+}
+
 async function migrationsOf({ store }: Pick<Deps, 'store'>): Promise<string> {
   const ran = new Set(
     (await store.db.selectFrom('migrations').select('name').execute()).map(({ name }) => name),
@@ -119,7 +146,7 @@ async function migrationsOf({ store }: Pick<Deps, 'store'>): Promise<string> {
   if (missing.length > 0) {
     throw new CordboardError(
       'storage_unavailable',
-      `${missing.length} not run yet: restart the server, which runs them`,
+      `${missing.length} not run yet: ${store.dialect === 'sqlite' ? 'restart the server, which runs them' : 'cordboard migrate'}`,
     )
   }
   return `${MIGRATIONS.length} of ${MIGRATIONS.length}`

@@ -1,5 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Deps } from '../pipeline/deps.ts'
+import { oldestWaiting } from '../pipeline/standstill.ts'
+import { sinceSweep } from '../pipeline/turn.ts'
 import { keyOf } from '../telemetry/metrics.ts'
 import { type Api, needs } from './auth.ts'
 import { always } from './responses.ts'
@@ -33,8 +35,10 @@ export function mountMetrics(app: OpenAPIHono<Api>, deps: Deps): void {
 /** What stands in the store, as gauges. Labels are configured ids and codes of the table, so their number is bounded. */
 async function renderStore({ store, config, now, queue }: Deps): Promise<string> {
   const at = now()
-  const [steps, issues, breakers, refusals] = await Promise.all([
+  const [steps, oldest, sinceSweepMs, issues, breakers, refusals] = await Promise.all([
     countSteps(store),
+    oldestWaiting(store),
+    sinceSweep(store),
     store.db
       .selectFrom('issues')
       .select((eb) => ['code', 'connection', eb.fn.countAll<number>().as('count')])
@@ -54,9 +58,12 @@ async function renderStore({ store, config, now, queue }: Deps): Promise<string>
     gauge(
       'cordboard_oldest_waiting_seconds',
       'How long the oldest step that is due has been waiting, by lane',
-      steps
-        .filter(({ state }) => state === 'waiting')
-        .map(({ lane, oldest }): Sample => [{ lane }, Math.max(0, at - oldest) / 1000]),
+      oldest.map(({ lane, dueForMs }): Sample => [{ lane }, Math.max(0, dueForMs) / 1000]),
+    ),
+    gauge(
+      'cordboard_last_sweep_seconds',
+      'How long ago any worker looked for work that nobody rang for; none: never',
+      sinceSweepMs === null ? [] : [[{}, sinceSweepMs / 1000]],
     ),
     gauge(
       'cordboard_issues_open',

@@ -2,16 +2,26 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
 import { ID_PREFIXES } from '../call/ids.ts'
 import { CordboardError } from '../errors.ts'
 import type { Deps } from '../pipeline/deps.ts'
-import { type ReplayFilter, replayDeliveries } from '../pipeline/replay.ts'
+import {
+  openReplays,
+  type Replay,
+  type ReplayFilter,
+  replayDeliveries,
+  stopReplay,
+} from '../pipeline/replay.ts'
 import { type Api, needs } from './auth.ts'
 import { connectionId, exactly, idOf, instantParameter } from './parameters.ts'
-import { always, bounded, json, unknown } from './responses.ts'
+import { always, at, bounded, instantOf, json, unknown } from './responses.ts'
 
 const replayed = z
   .object({
     matched: z.int().describe('deliveries that fit'),
     replayed: z.int().describe('of them, put through today’s code; 0 in a dry run'),
     sample: z.array(z.string()).describe('ids of some of them'),
+    replay: z
+      .string()
+      .optional()
+      .describe('the replay that sees to the others, a little at a time; absent when all are on their way'),
   })
   .openapi('Replayed')
 
@@ -54,6 +64,45 @@ const many = createRoute({
   },
 })
 
+const replay = z
+  .object({
+    id: z.string(),
+    filter: z.object({
+      connection: z.string().nullable(),
+      state: z.string().nullable(),
+      since: at.nullable(),
+    }),
+    actor: z.string().describe('role and label of the token that asked for it'),
+    startedAt: at,
+    matched: z.int().describe('deliveries that fit when it began'),
+    replayed: z.int().describe('of them, on their way so far'),
+  })
+  .openapi('Replay')
+
+const open = createRoute({
+  ...needs('viewer'),
+  method: 'get',
+  path: '/v1/replays',
+  operationId: 'listReplays',
+  tags: ['Deliveries'],
+  summary: 'Replays under way, the oldest first; they go on by themselves, also after a restart',
+  responses: {
+    ...always,
+    200: json(z.object({ items: z.array(replay) }).openapi('Replays'), 'None when all are done'),
+  },
+})
+
+const stop = createRoute({
+  ...needs('operator'),
+  method: 'post',
+  path: '/v1/replays/{id}/stop',
+  operationId: 'stopReplay',
+  tags: ['Deliveries'],
+  summary: 'Put no more deliveries of a replay on their way',
+  request: { params: z.object({ id: idOf(ID_PREFIXES.replay, 'a replay') }) },
+  responses: { ...always, ...unknown, ...bounded, 200: json(replay, 'As far as it came') },
+})
+
 export function mountReplay(app: OpenAPIHono<Api>, deps: Deps): void {
   app.openapi(one, async (c) => {
     const { id } = c.req.valid('param')
@@ -68,6 +117,30 @@ export function mountReplay(app: OpenAPIHono<Api>, deps: Deps): void {
     const answer = await replayDeliveries(deps, onlyGiven(where), { actor: c.get('identity').actor, dryRun })
     return c.json(answer, dryRun ? 200 : 202)
   })
+
+  app.openapi(open, async (c) => c.json({ items: (await openReplays(deps)).map(shownReplay) }, 200))
+
+  app.openapi(stop, async (c) => {
+    const { id } = c.req.valid('param')
+    const stopped = await stopReplay(deps, id, c.get('identity'))
+    if (!stopped) throw new CordboardError('unknown_object', `There is no replay ${id} under way`)
+    return c.json(shownReplay(stopped), 200)
+  })
+}
+
+function shownReplay({ id, filter: where, actor, startedAt, matched, replayed: reached }: Replay) {
+  return {
+    id,
+    filter: {
+      connection: where.connection ?? null,
+      state: where.state ?? null,
+      since: instantOf(where.since ?? null),
+    },
+    actor,
+    startedAt: instantOf(startedAt),
+    matched,
+    replayed: reached,
+  }
 }
 
 /** Without the members that were left out: for the pipeline absent and undefined are not the same. */

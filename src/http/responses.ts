@@ -47,6 +47,11 @@ export const hookRefusals = {
   401: refusal('webhook_signature'),
   404: refusal('unknown_connection', 'not_a_webhook'),
   413: refusal('too_large'),
+  429: {
+    ...refusal('rate_limited'),
+    description:
+      '`rate_limited`: the connection’s `deliveriesPerMinute` are used up; send it again after `Retry-After`',
+  },
   503: refusal('storage_unavailable', 'overloaded'),
 }
 

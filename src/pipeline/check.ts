@@ -42,6 +42,7 @@ async function takesUs(deps: Deps, connection: Connection, needsQuota: boolean):
     publicUrl: deps.config.publicUrl,
     http: deps.http,
     budgets: deps.budgets,
+    tokens: deps.vendorTokens,
     now: deps.now,
     random: deps.random,
     log: deps.log,

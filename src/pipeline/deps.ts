@@ -2,6 +2,7 @@ import type { Config } from '../config/model.ts'
 import type { ContextOptions } from '../connector/context.ts'
 import type { Budget, Log } from '../connector/contract.ts'
 import type { HttpFetch, Signer } from '../connector/platform.ts'
+import type { Tokens } from '../connector/tokens.ts'
 import type { Media } from '../media/port.ts'
 import type { Queue } from '../queue/port.ts'
 import type { Store } from '../store/port.ts'
@@ -17,6 +18,8 @@ export interface Deps {
   http: HttpFetch
   signer: Signer
   budgets: { take(connection: string, bucket: string, budget: Budget): number | Promise<number> }
+  /** Access tokens of vendors, shared by all processes. */
+  vendorTokens: Tokens
   now: () => number
   /** In [0, 1). */
   random: () => number

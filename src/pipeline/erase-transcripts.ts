@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { CallEvent } from '../call/facts.ts'
-import { newId } from '../call/ids.ts'
+import { type IdPrefix, newId } from '../call/ids.ts'
 import type { Query } from '../store/port.ts'
 import { callOf } from './call-row.ts'
 import type { Deps } from './deps.ts'
@@ -106,9 +106,10 @@ export async function eraseFacts(deps: Deps, before: number): Promise<number> {
 }
 
 /** The least id that can have been made at this time. */
-export const firstId = (prefix: 'dlv' | 'sub', at: number) => newId(prefix, Math.max(0, at), () => 0)
+export const firstId = (prefix: IdPrefix, at: number) => newId(prefix, Math.max(0, at), () => 0)
 
-async function placeOf({ store }: Deps, name: string, start: string): Promise<string> {
+/** Where the last run ended. */
+export async function placeOf({ store }: Deps, name: string, start: string): Promise<string> {
   const row = await store.db
     .selectFrom('settings')
     .select('value')
@@ -117,7 +118,7 @@ async function placeOf({ store }: Deps, name: string, start: string): Promise<st
   return row?.value ?? start
 }
 
-function remember({ store, now }: Deps, name: string, value: string): Query {
+export function remember({ store, now }: Deps, name: string, value: string): Query {
   const update = { value, updated_at: now() }
   return store.db
     .insertInto('settings')

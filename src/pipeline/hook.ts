@@ -1,18 +1,18 @@
 import type { Config, Connection } from '../config/model.ts'
 import type { WebhookSide } from '../connector/contract.ts'
-import { CordboardError } from '../errors.ts'
 import type { DeliveryRow } from '../store/schema.ts'
 
-/** The connection of a path under /hooks, and what stands behind its id. */
-export function findConnection(config: Config, target: string): { connection: Connection; path: string } {
+/** The connection of a path under /hooks, and what stands behind its id. Null when none has that id. */
+export function findConnection(
+  config: Config,
+  target: string,
+): { connection: Connection; path: string } | null {
   const [path = ''] = target.split('?', 1)
   const rest = path.slice('/hooks/'.length)
   const slash = rest.indexOf('/')
   const id = slash < 0 ? rest : rest.slice(0, slash)
   const connection = config.connections.get(id)
-  // The id is not repeated in the answer: it is whatever the sender made up.
-  if (!connection) throw new CordboardError('unknown_connection', 'No connection has the id in this path')
-  return { connection, path: slash < 0 ? '' : rest.slice(slash) }
+  return connection === undefined ? null : { connection, path: slash < 0 ? '' : rest.slice(slash) }
 }
 
 const ROLES = ['telephony', 'analysis', 'crm'] as const

@@ -1,5 +1,6 @@
 import { newId } from '../call/ids.ts'
 import type { Connection } from '../config/model.ts'
+import { createMemoryBudgets } from '../connector/budgets.ts'
 import type { InboundRequest, Reply } from '../connector/contract.ts'
 import { maskSecrets } from '../connector/mask.ts'
 import { inboundRequest } from '../connector/request.ts'
@@ -11,7 +12,7 @@ import { createBodies } from './body.ts'
 import { dedupeKey } from './dedupe.ts'
 import type { Deps } from './deps.ts'
 import { type Found, findConnection, sideOf } from './hook.ts'
-import type { Hint } from './refusals.ts'
+import { type Hint, NOBODY } from './refusals.ts'
 import { CORE_LANE, newStep } from './step.ts'
 
 /** Largest body of a webhook. */
@@ -21,6 +22,7 @@ const MAX_ROW_BODY = 256 * 1024
 /** Requests under way at once; more are told to come back, before their bodies are read. */
 const MOST_AT_ONCE = 4_000
 const RETRY_AFTER_S = '2'
+const MINUTE_MS = 60_000
 const ENCODER = new TextEncoder()
 const ACCEPTED: Reply = { status: 202 }
 
@@ -34,6 +36,7 @@ const PROBLEM = { 'content-type': 'application/problem+json' }
 export function createReceiver(deps: Deps): (request: Request) => Promise<Response> {
   const base = deps.config.publicUrl ?? 'http://localhost'
   const bodies = createBodies()
+  const quotas = createMemoryBudgets(deps)
   let under = 0
 
   return async function receive(request) {
@@ -51,14 +54,11 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
 
   async function accept(request: Request): Promise<Response> {
     const target = request.url.slice(request.url.indexOf('/', request.url.indexOf('://') + 3))
-    const { connection, path } = findConnection(deps.config, target)
+    const known = findConnection(deps.config, target)
+    if (known === null) return forNobody(request)
+    const { connection, path } = known
     const found = sideOf(connection, path)
-    if (!found) {
-      throw new CordboardError(
-        'not_a_webhook',
-        `The connection ${connection.id} (${connection.connector.name}) receives no webhooks`,
-      )
-    }
+    if (!found) return notAWebhook(connection, request, path)
     const read = await bodies.read(request, MAX_BODY)
     if (read === null) return tooLarge(connection, request, path)
     try {
@@ -91,12 +91,24 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
     const verified = await verifyRequest(inbound, verification, { now: receivedAt, signer: deps.signer })
     if (!verified.ok) return unauthentic(connection, inbound, verified.reason)
 
+    const afterMs = overQuota(connection)
+    if (afterMs > 0) return tooMany(connection, inbound, afterMs)
+
     const appended = await store(connection, role, inbound, receivedAt, side.dedupe)
     deps.metrics.count('cordboard_deliveries_total', {
       connection: connection.id,
       outcome: appended.repeats === 0 ? 'accepted' : 'duplicate',
     })
     return toResponse(side.reply ?? ACCEPTED)
+  }
+
+  /**
+   * Counted here and nowhere else: behind the check, so that strangers use up nobody's quota, and before the store, which it
+   * protects. Each process counts for itself: nothing is asked on the way of a delivery. 0, or the ms until there is room.
+   */
+  function overQuota({ id, deliveriesPerMinute: limit }: Connection): number {
+    if (limit === undefined) return 0
+    return Number(quotas.take(id, 'deliveries', { limit, windowMs: MINUTE_MS, window: 'fixed' }))
   }
 
   async function store(
@@ -194,32 +206,62 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
       'webhook_signature',
       `A delivery for ${connection.id} was refused: ${reason}`,
     )
-    return count(connection, error, inbound, reason, hintOf(deps.config.publicUrl, inbound, reason))
+    count(connection, error, inbound, reason, hintOf(deps.config.publicUrl, inbound, reason))
+    return problem(error)
+  }
+
+  /** The id in the path is whatever the sender made up: it is neither repeated in the answer nor counted by itself. */
+  function forNobody({ method, headers }: Request): Response {
+    const error = new CordboardError('unknown_connection', 'No connection has the id in this path')
+    count(NOBODY, error, { method, headers, path: '' }, 'no connection has the id in the path', null)
+    return problem(error)
+  }
+
+  function notAWebhook(connection: Connection, { method, headers }: Request, path: string): Response {
+    const reason = `${connection.connector.name} receives no webhooks`
+    const error = new CordboardError('not_a_webhook', `The connection ${connection.id}: ${reason}`)
+    count(connection, error, { method, headers, path }, reason, null)
+    return problem(error)
   }
 
   function tooLarge(connection: Connection, { method, headers }: Request, path: string): Response {
     const reason = `the body has more than ${MAX_BODY} bytes`
-    return count(connection, new CordboardError('too_large', reason), { method, headers, path }, reason, null)
+    const error = new CordboardError('too_large', reason)
+    count(connection, error, { method, headers, path }, reason, null)
+    return problem(error)
+  }
+
+  function tooMany(connection: Connection, inbound: InboundRequest, afterMs: number): Response {
+    const reason = `more than ${connection.deliveriesPerMinute} deliveries in this minute`
+    const afterS = Math.ceil(afterMs / 1_000)
+    const error = new CordboardError('rate_limited', `${connection.id} sends ${reason}`, {
+      fix: `Send it again after ${afterS} s; it was not stored`,
+      retry: { afterMs },
+    })
+    count(connection, error, inbound, reason, null)
+    // Of this code the table speaks of a vendor's limit that a step met. Here it is ours, and the sender is told so.
+    const told = { ...toProblem(error), title: 'The limit of this connection is reached', status: 429 }
+    const headers = { ...PROBLEM, 'retry-after': `${afterS}` }
+    return new Response(JSON.stringify(told), { status: 429, headers })
   }
 
   function count(
-    { id, secrets }: Connection,
+    { id, secrets }: Pick<Connection, 'id' | 'secrets'>,
     error: CordboardError,
     { method, path, headers }: Pick<InboundRequest, 'method' | 'path'> & { headers: Headers },
     reason: string,
     hint: Hint,
-  ): Response {
+  ): void {
     deps.refusals.add({
       connection: id,
       code: error.code,
-      method,
-      path: maskSecrets(path.slice(0, 200), secrets),
-      headerNames: [...headers.keys()].slice(0, 50),
+      method: method.slice(0, 16),
+      path: maskSecrets(path, secrets).slice(0, 200),
+      headerNames: [...headers.keys()].slice(0, 30).map((name) => name.slice(0, 64)),
       reason,
       hint,
     })
     deps.metrics.count('cordboard_deliveries_total', { connection: id, outcome: 'refused' })
-    return problem(error)
   }
 
   /** Anybody may read the answer: of what failed inside it says that it did, and the log says where. */

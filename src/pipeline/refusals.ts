@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { ErrorCode } from '../errors.ts'
 import type { Query, Store } from '../store/port.ts'
 
@@ -26,13 +27,19 @@ interface Counted {
   at: number
 }
 
+/** Under which requests for connections that are not there are counted together. No connection can have this id. */
+export const NOBODY = { id: '-', secrets: [] } as const
+
 const HOUR_MS = 3_600_000
 /** Different (connection, code) pairs held between two flushes; connections are known ones, so this is ample. */
 const MOST_KINDS = 1_000
+/** What was refused longer ago says nothing about today's settings. */
+const KEPT_MS = 7 * 86_400_000
 
 /**
  * Counts refused requests in memory and writes the counts with the sweep: a flood of forged requests costs one row per
- * connection, code and hour, never a row each, and never the body.
+ * connection, code and hour, never a row each, and never the body. Connections are those of the configuration, and rows
+ * are kept for a week: no sender decides how many there are.
  */
 export function createRefusals(deps: { store: Store; now: () => number }): Refusals {
   const counts = new Map<string, Counted>()
@@ -84,4 +91,38 @@ export function createRefusals(deps: { store: Store; now: () => number }): Refus
         })),
       )
   }
+}
+
+/**
+ * Erases what is too old. From one (connection, code) to the next through the key, whose oldest hour comes first, so that
+ * it costs a few look-ups however much was refused.
+ */
+export async function eraseRefusals({ store, now }: { store: Store; now: () => number }): Promise<void> {
+  const before = now() - KEPT_MS
+  const old: { connection: string; code: string }[] = []
+  for (let last = { connection: '', code: '' }; ; ) {
+    const first = await store.db
+      .selectFrom('refusals')
+      .select(['connection', 'code', 'hour_at'])
+      .where(sql<boolean>`(connection, code) > (${last.connection}, ${last.code})`)
+      .orderBy('connection')
+      .orderBy('code')
+      .orderBy('hour_at')
+      .limit(1)
+      .executeTakeFirst()
+    if (!first) break
+    last = first
+    if (Number(first.hour_at) < before) old.push(first)
+  }
+  if (old.length === 0) return
+  await store.atomic(
+    [],
+    old.map(({ connection, code }) =>
+      store.db
+        .deleteFrom('refusals')
+        .where('connection', '=', connection)
+        .where('code', '=', code)
+        .where('hour_at', '<', before),
+    ),
+  )
 }

@@ -1,34 +1,53 @@
 import type { Deps } from './deps.ts'
-import { eraseFacts, eraseResults, firstId, ROOM } from './erase-transcripts.ts'
+import { eraseAudit, eraseCalls, eraseLooseAttempts, erasePeople, ROOM_CALLS } from './erase-calls.ts'
+import { eraseFacts, eraseResults, firstId, ROOM as ROOM_TRANSCRIPTS } from './erase-transcripts.ts'
+import { eraseRefusals } from './refusals.ts'
 
+/** At most this many deliveries at once. */
+const ROOM = 90
 /** Rounds of one run at most: retention never holds up the work. */
 const RUNS = 100
+const AUDIT_MS = 2 * 31_556_952_000
 
 /**
  * Enforces `keep`: deliveries that were used are erased with their bodies in the media store; transcripts are taken out of
- * results, calls and events. Calls themselves stay, so that "where is that call?" has an answer. Each run goes on where the
- * last one ended, so that it costs the same however much is stored.
+ * results, calls and events; calls go with everything that belongs to them. Where no time is given for calls they stay, so
+ * that "where is that call?" has an answer. Each run goes on where the last one ended, so that it costs the same however
+ * much is stored; it ends early when `goesOn` says that another worker has taken over.
  */
-export async function enforceRetention(deps: Deps): Promise<void> {
-  const { deliveriesMs, transcriptMs } = deps.config.keep
-  if (deliveriesMs !== undefined) await repeat(() => eraseDeliveries(deps, deps.now() - deliveriesMs))
-  if (transcriptMs === undefined) return
-  const before = deps.now() - transcriptMs
-  await repeat(() => eraseResults(deps, before))
-  await repeat(() => eraseFacts(deps, before))
+export async function enforceRetention(
+  deps: Deps,
+  goesOn: () => Promise<boolean> = async () => true,
+): Promise<void> {
+  const { deliveriesMs, transcriptMs, callsMs } = deps.config.keep
+  const now = deps.now()
+  const repeat = async (room: number, some: () => Promise<number>) => {
+    for (let run = 0; run < RUNS && (await goesOn()); run += 1) if ((await some()) < room) return
+  }
+  await eraseRefusals(deps)
+  await eraseAudit(deps, now - AUDIT_MS)
+  if (deliveriesMs !== undefined) {
+    await repeat(ROOM, () => eraseDeliveries(deps, now - deliveriesMs, true))
+    await repeat(1_000, () => eraseLooseAttempts(deps, now - deliveriesMs))
+  }
+  if (transcriptMs !== undefined) {
+    await repeat(ROOM_TRANSCRIPTS, () => eraseResults(deps, now - transcriptMs))
+    await repeat(ROOM_TRANSCRIPTS, () => eraseFacts(deps, now - transcriptMs))
+  }
+  if (callsMs === undefined) return
+  // Read or not: what is this old makes no call any more.
+  await repeat(ROOM, () => eraseDeliveries(deps, now - callsMs, false))
+  await repeat(ROOM_CALLS, () => eraseCalls(deps, now - callsMs))
+  await erasePeople(deps, now - callsMs)
 }
 
-async function repeat(some: () => Promise<number>): Promise<void> {
-  for (let run = 0; run < RUNS; run += 1) if ((await some()) < ROOM) return
-}
-
-async function eraseDeliveries(deps: Deps, before: number): Promise<number> {
+async function eraseDeliveries(deps: Deps, before: number, usedOnly: boolean): Promise<number> {
   const { db } = deps.store
   const old = await db
     .selectFrom('deliveries')
     .select(['id', 'media_id'])
     .where('id', '<', firstId('dlv', before))
-    .where('state', 'in', ['used', 'ignored'])
+    .$if(usedOnly, (query) => query.where('state', 'in', ['used', 'ignored']))
     .orderBy('id')
     .limit(ROOM)
     .execute()
@@ -42,7 +61,7 @@ async function eraseDeliveries(deps: Deps, before: number): Promise<number> {
         .deleteFrom('steps')
         .where('kind', 'in', ['merge', 'callback'])
         .where('subject', 'in', ids)
-        .where('state', '=', 'done'),
+        .$if(usedOnly, (query) => query.where('state', '=', 'done')),
     ],
   )
   // After the rows: a body without a row is garbage, a row without its body would be a broken promise.

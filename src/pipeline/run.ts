@@ -106,6 +106,7 @@ async function execute(
           publicUrl: deps.config.publicUrl,
           http: noting(deps.http, () => answered.add(other.id)),
           budgets: deps.budgets,
+          tokens: deps.vendorTokens,
           now: deps.now,
           random: deps.random,
           log: deps.log,

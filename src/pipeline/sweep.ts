@@ -1,60 +1,63 @@
 import { sql } from 'kysely'
 import type { Bell } from '../queue/port.ts'
+import type { BreakerRow } from '../store/schema.ts'
 import type { Watch } from './conclude.ts'
 import type { Deps } from './deps.ts'
 import { moveOn } from './move-on.ts'
+import { goOnReplaying } from './replay.ts'
 import { enforceRetention } from './retention.ts'
+import { createStandstillWatch, oldestWaiting } from './standstill.ts'
 import { bellsOf, CORE_LANE, insertSteps, newStep } from './step.ts'
 import { takeBack } from './take-back.ts'
+import { createTurn } from './turn.ts'
 import { unpark } from './unpark.ts'
 
 /** At most this many at once of anything: a sweep stays short however much there is; the next one goes on. */
 const ROOM = 1_000
 const RETENTION_EVERY_MS = 60_000
+/** Turns in a lease: who waits for a dead worker's steps waits hardly longer when it was the one that swept. */
+const TURNS = 4
 
 /**
  * sweep: what nobody rang for. Steps whose worker is gone go back, waits end, parked steps whose cause is over go on, and
  * every lane with due steps is woken. Losing all bells costs one sweep. Every query here is led by an index to what is
  * due, so that a sweep costs the same however much is stored.
+ *
+ * Of several workers one does what changes the store. Each of them keeps its own view of breakers and issues fresh, and
+ * rings for what is due: its lanes may hear no bell but its own.
  */
 export function createSweep(deps: Deps, watch: Watch, leaseMs: number): () => Promise<void> {
+  const turn = createTurn(deps.store, leaseMs / TURNS)
+  const watchStandstill = createStandstillWatch(deps)
   let retentionAt = 0
   let isFirst = true
+
   return async function sweep() {
     await deps.refusals.flush()
     const breakers = await watch.breakers.refresh()
     await watch.issues.refresh()
-    const bells = [
+    const isOurs = await turn.take(isFirst)
+    const bells = isOurs ? await settle(breakers) : []
+    isFirst = false
+    const oldest = await oldestWaiting(deps.store)
+    const due = oldest.filter(({ dueForMs }) => dueForMs >= 0)
+    deps.queue.wake([...bells, ...due.map(({ lane, dueAt }) => ({ step: '', lane, dueAt }))])
+    if (!isOurs) return
+    await watchStandstill(oldest, breakers)
+    if (deps.now() - retentionAt >= RETENTION_EVERY_MS) {
+      retentionAt = deps.now()
+      await enforceRetention(deps, () => turn.take())
+    }
+  }
+
+  async function settle(breakers: readonly BreakerRow[]): Promise<Bell[]> {
+    return [
       ...(await takeBack(deps, leaseMs)),
       ...(await endWaits(deps)),
       ...(await unpark(deps, breakers, isFirst)),
       ...(await moveOn(deps, breakers)),
+      ...(await goOnReplaying(deps)),
     ]
-    isFirst = false
-    deps.queue.wake([...bells, ...(await dueLanes(deps))])
-    if (deps.now() - retentionAt >= RETENTION_EVERY_MS) {
-      retentionAt = deps.now()
-      await enforceRetention(deps)
-    }
-  }
-}
-
-/** One bell per lane with due steps. From lane to lane through the index: a million waiting steps are not read. */
-async function dueLanes({ store }: Deps): Promise<Bell[]> {
-  const bells: Bell[] = []
-  for (let last = ''; ; ) {
-    const first = await store.db
-      .selectFrom('steps')
-      .select(['lane', 'due_at', sql<unknown>`due_at <= ${store.clock}`.as('is_due')])
-      .where('state', '=', sql.lit('waiting'))
-      .where('lane', '>', last)
-      .orderBy('lane')
-      .orderBy('due_at')
-      .limit(1)
-      .executeTakeFirst()
-    if (!first) return bells
-    last = first.lane
-    if (first.is_due) bells.push({ step: '', lane: first.lane, dueAt: first.due_at })
   }
 }
 

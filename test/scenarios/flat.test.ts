@@ -22,6 +22,9 @@ const GROWING = [
   'submissions',
   'results',
   'writebacks',
+  'writeback_parts',
+  'people',
+  'audit',
 ]
 
 /** The same store, writing down every statement it is given. */
@@ -53,10 +56,12 @@ async function sweepOf(
 }
 
 test('every statement of the sweep finds what it looks for through an index', async () => {
-  await using it = await install({ config: { keep: { deliveries: '1 day', transcript: '1 day' } } })
+  await using it = await install({
+    config: { keep: { deliveries: '1 day', transcript: '1 day', calls: '7 days' } },
+  })
   for (let n = 0; n < 3; n++) await it.play('sandbox-twilio', await sampleCall(it.now()))
   await it.settle(5_000)
-  it.advance(3 * 86_400_000)
+  it.advance(8 * 86_400_000)
   const { db } = it.store
   const open = {
     code: 'quota',

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { copyFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Config } from '../../src/config/model.ts'
@@ -12,6 +12,7 @@ import { createSigner } from '../../src/node/signer.ts'
 import type { Deps } from '../../src/pipeline/deps.ts'
 import { createReceiver } from '../../src/pipeline/receive.ts'
 import { createRefusals } from '../../src/pipeline/refusals.ts'
+import { createTokens } from '../../src/pipeline/tokens.ts'
 import { createWorker, type Worker } from '../../src/pipeline/work.ts'
 import { readCarriedTranscript } from '../../src/sandbox/recordings.ts'
 import { loadRecording } from '../../src/sandbox/recordings-node.ts'
@@ -38,6 +39,8 @@ export interface InstallOptions {
   /** Further keys of a connection. */
   settings?: Record<string, Record<string, unknown>>
   random?: () => number
+  /** Begins with a copy of this store instead of an empty one, and at this time instead of noon. */
+  goesOn?: { store: string; at: number }
 }
 
 /**
@@ -88,7 +91,7 @@ export interface Installation {
 
 export async function install(options: InstallOptions = {}): Promise<Installation> {
   const directory = await mkdtemp(join(tmpdir(), 'cordboard-test-'))
-  let clock = START
+  let clock = options.goesOn?.at ?? START
   const now = () => clock
   const random = options.random ?? seeded(1)
   const signer = createSigner()
@@ -117,6 +120,7 @@ export async function install(options: InstallOptions = {}): Promise<Installatio
   })
   const wire = createWire(company.vendor, now)
   const file = join(directory, 'cordboard.db')
+  if (options.goesOn) await copyFile(options.goesOn.store, file)
   const store = await openSqliteStore({ file, clock: now })
   await store.migrate()
   let queue = manualQueue()
@@ -128,6 +132,7 @@ export async function install(options: InstallOptions = {}): Promise<Installatio
     http: wire.http,
     signer,
     budgets: createMemoryBudgets({ now }),
+    vendorTokens: createTokens({ store, now, random, log: collect(logged) }),
     now,
     random,
     log: collect(logged),

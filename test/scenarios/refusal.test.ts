@@ -191,3 +191,36 @@ test('an authentic delivery that cannot be read is kept, marked and shown as an 
     { kind: 'merge', code: 'invalid_payload', state: 'open' },
   ])
 })
+
+test('100,000 requests for 10,000 connections that somebody made up are a few rows, however long they go on', async () => {
+  await using it = await install()
+  const { db } = it.store
+  const day = 86_400_000
+  const ask = async (path: string, headers: Record<string, string> = {}) => {
+    const request = new Request(`https://hooks.example.com${path}`, { method: 'POST', headers })
+    return (await it.receive(request)).status
+  }
+  const headers = Object.fromEntries(
+    Array.from({ length: 200 }, (_, n) => [`x-${n}-${'y'.repeat(200)}`, 'z']),
+  )
+  const statuses = new Set<number>()
+  // Four floods, sixteen days apart: what the first three left is gone by the end.
+  for (let flood = 0; flood < 4; flood++) {
+    it.advance(16 * day)
+    for (let n = 0; n < 25_000; n++) statuses.add(await ask(`/hooks/made-up-${n % 10_000}/status`))
+    statuses.add(await ask('/hooks/made-up/status', headers))
+    expect(await ask('/hooks/sandbox-twilio/status', headers)).toBe(401)
+    await it.work()
+  }
+  expect([...statuses]).toEqual([404])
+  await it.work()
+  const rows = await db.selectFrom('refusals').selectAll().orderBy('connection').orderBy('hour_at').execute()
+  expect(rows.map(({ connection, code, count }) => [connection, code, count])).toEqual([
+    ['-', 'unknown_connection', 25_001],
+    ['sandbox-twilio', 'webhook_signature', 1],
+  ])
+  for (const { sample } of rows) expect(sample.length).toBeLessThan(2_500)
+  expect(JSON.stringify(rows)).not.toContain('made-up')
+  expect(it.deps.metrics.render()).toContain('{connection="-",outcome="refused"} 100004')
+  expect(it.deps.metrics.render().split('\n').length).toBeLessThan(20)
+})

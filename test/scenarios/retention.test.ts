@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest'
+import { auditRow } from '../../src/pipeline/audit.ts'
+import { rerunCall } from '../../src/pipeline/rerun.ts'
 import { GENERIC, sandboxVendors } from './company.ts'
 import { genericWebhook } from './generic.ts'
 import { type Installation, install, sampleCall } from './installation.ts'
@@ -125,4 +127,98 @@ test('more than one run’s worth is erased in the end', async () => {
   await it.pass(2 * DAY)
   expect(await it.store.db.selectFrom('deliveries').select('id').execute()).toEqual([])
   expect(await everything(it)).not.toContain('"transcript"')
+})
+
+/** Tables that grow with the calls, and how many rows each has. */
+async function rows(it: Installation): Promise<Record<string, number>> {
+  const tables = [
+    'deliveries',
+    'events',
+    'call_keys',
+    'calls',
+    'steps',
+    'attempts',
+    'submissions',
+    'results',
+    'writebacks',
+    'writeback_parts',
+    'people',
+  ] as const
+  const counts: Record<string, number> = {}
+  for (const table of tables)
+    counts[table] = (await it.store.db.selectFrom(table).selectAll().execute()).length
+  return counts
+}
+
+test('where calls are kept for a time, nothing is left of them after it, and younger ones are whole', async () => {
+  await using it = await install({
+    vendors: { ...GENERIC, ...sandboxVendors('twilio', 'xosum', 'hubspot') },
+    config: { keep: { deliveries: '7 days', transcript: '7 days', calls: '10 days' } },
+  })
+  for (let n = 0; n < 48; n++) {
+    const customerPhone = `+336399800${10 + n}`
+    if (n < 2) await it.play('sandbox-twilio', await sampleCall(it.now(), { customerPhone }))
+    const event = { key: `${n}`, callId: `c-${n}`, phase: n < 2 ? 'ended' : 'ringing' }
+    const facts = { direction: 'inbound', result: 'busy', from: customerPhone }
+    await it.send('pbx', genericWebhook([{ ...event, facts }]))
+  }
+  // Two that turn out to be one, one that nobody can read, one that is of no interest.
+  for (const callId of ['left', 'right'])
+    await it.send('pbx', genericWebhook([{ key: callId, callId, phase: 'ringing', facts: {} }]))
+  const joined = { key: 'join', callId: 'left', alsoKnownAs: ['right'], phase: 'ended', facts: {} }
+  await it.send('pbx', genericWebhook([joined]))
+  await it.send('pbx', genericWebhook([{ key: 'k', callId: 'c', phase: 'singing', facts: {} }]))
+  await it.send('pbx', { ...genericWebhook([]), body: '{"type":"of no interest"}' })
+  await it.settle()
+  const before = await rows(it)
+  expect(Object.entries(before).filter(([, count]) => count === 0)).toEqual([])
+  expect(it.crm('call')).toBe(5)
+
+  await it.pass(8 * DAY)
+  await it.play(
+    'sandbox-twilio',
+    await sampleCall(it.now(), { customerPhone: '+33639980099', id: 'younger' }),
+  )
+  await it.settle()
+  const both = await rows(it)
+  expect(both).toMatchObject({
+    calls: (before.calls ?? 0) + 1,
+    people: (before.people ?? 0) + 1,
+  })
+  await it.pass(3 * DAY)
+  const young = await rows(it)
+  expect(young).toMatchObject({ calls: 1, people: 1, writebacks: 1, submissions: 1 })
+  expect(young.events).toBeGreaterThan(1)
+  expect(young.attempts).toBeGreaterThan(3)
+  const [call] = await it.store.db.selectFrom('calls').select('id').execute()
+  expect(await rerunCall(it.deps, call?.id ?? '', { from: 'match', actor: 'operator' })).toMatchObject({
+    steps: 1,
+  })
+  await it.settle()
+  expect([it.crm('call'), it.crm('contact')]).toEqual([6, expect.any(Number)])
+  await it.pass(20 * DAY)
+  expect(Object.entries(await rows(it)).filter(([, count]) => count > 0)).toEqual([])
+})
+
+test('what was done to an old call lately keeps it, and of what nobody asked for nothing goes', async () => {
+  await using it = await install({
+    vendors: { ...GENERIC, ...sandboxVendors('xosum', 'hubspot') },
+    config: { keep: { deliveries: '7 days', calls: '10 days' } },
+  })
+  const facts = { direction: 'inbound', result: 'busy', startedAt: '2025-01-01T10:00:00.000Z' }
+  await it.send('pbx', genericWebhook([{ key: 'old', callId: 'old', phase: 'ended', facts }]))
+  await it.pass(9 * DAY)
+  expect(await it.calls()).toEqual([['done', null]])
+  await it.pass(2 * DAY)
+  expect(await it.calls()).toEqual([])
+})
+
+test('the audit is kept for two years, and not for ever', async () => {
+  await using it = await install()
+  await it.store.atomic([], [auditRow(it.deps, 'admin', 'replay', 'filter', '')])
+  const kept = async () => (await it.store.db.selectFrom('audit').select('id').execute()).length
+  await it.pass(700 * DAY)
+  expect(await kept()).toBe(1)
+  await it.pass(60 * DAY)
+  expect(await kept()).toBe(0)
 })

@@ -137,6 +137,27 @@ describe('a configuration', () => {
     expect(config.flows[0]).toMatchObject({ name: 'pbx → words → crm', unknownCaller: 'unmatched' })
   })
 
+  it('takes a limit of deliveries, and a time for calls that outlives what could make them anew', async () => {
+    const raw = (keep: object, perMinute: unknown = 600) => ({
+      connections: { pbx: { ...good.connections.pbx, deliveriesPerMinute: perMinute } },
+      flows: [],
+      keep,
+    })
+    const config = await loaded(raw({ calls: '1 year' }))
+    expect(config.connections.get('pbx')?.deliveriesPerMinute).toBe(600)
+    expect(config.keep.callsMs).toBe(31_556_952_000)
+    expect((await loaded(good)).connections.get('pbx')?.deliveriesPerMinute).toBeUndefined()
+    const expected = 'a week at least, and not less than deliveries'
+    for (const keep of [
+      { calls: '6 days', deliveries: '1 day' },
+      { calls: '29 days' },
+      { calls: '1 year', deliveries: 'forever' },
+    ])
+      expect(await problemsOf(raw(keep))).toMatchObject([{ path: 'keep.calls', expected }])
+    expect(await problemsOf(raw({ calls: 'forever', deliveries: 'forever' }))).toEqual([])
+    expect(await problemsOf(raw({}, 0))).toMatchObject([{ path: 'connections.pbx.deliveriesPerMinute' }])
+  })
+
   it('is the same in JSON', async () => {
     const json = JSON.parse(
       JSON.stringify({ ...good, flows: [{ ...good.flows[0], when: { result: 'answered' } }] }),
@@ -200,7 +221,7 @@ describe('a wrong configuration', () => {
       'publicUrl: publicUrl is not valid | https (http only for this machine itself) | "http://calls.example.com" | Write the address vendors call, such as https://calls.example.com',
       'connections["Not Valid"]: The name Not Valid is not valid | lower-case letters, digits and "-", at most 63 | Not Valid | Name connections with lower-case letters, digits and "-", such as support-paris',
       'connections.pbx.use: There is no connector "phnoe" | phone, scribe or desk | "phnoe" | Did you mean phone?',
-      'connections.words.cocurrency: There is no key cocurrency here | apiKey, mode, hook, baseUrl, use, allowPrivate, region, concurrency or recordingWaitMs | cocurrency | Did you mean concurrency?',
+      'connections.words.cocurrency: There is no key cocurrency here | apiKey, mode, hook, baseUrl, use, allowPrivate, region, concurrency, deliveriesPerMinute or recordingWaitMs | cocurrency | Did you mean concurrency?',
       'connections.words.apiKey: A secret stands in the configuration itself | a reference to a secret | text (not shown) | Put it into the environment as WORDS_API_KEY and write secret(\'WORDS_API_KEY\'), in JSON {"$secret": "WORDS_API_KEY"}',
       'connections.words.mode: mode is not valid | "poll" or "push" | "pull" | Change it to "poll" or "push"',
       'connections.words.baseUrl: Credentials and recordings would travel readable | https | "http://10.0.0.9" | Use https; if 10.0.0.9 is yours, add allowPrivate: [\'10.0.0.9\']',

@@ -7,6 +7,7 @@ import type { Connection } from '../../src/config/model.ts'
 import { createMemoryBudgets } from '../../src/connector/budgets.ts'
 import { allowsPrivate, type ContextOptions, createContext } from '../../src/connector/context.ts'
 import { type Budget, defineConnector } from '../../src/connector/contract.ts'
+import { createMemoryTokens } from '../../src/connector/tokens.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { createHttpFetch } from '../../src/node/http-fetch.ts'
 
@@ -62,6 +63,7 @@ function context(given: Partial<ContextOptions> = {}) {
     publicUrl: 'https://calls.example.com',
     http: createHttpFetch(),
     budgets: createMemoryBudgets({ now }),
+    tokens: createMemoryTokens({ now }),
     now,
     random: () => 0.5,
     log: silent,
@@ -198,6 +200,43 @@ describe('ctx.fetch', () => {
     await expect(context({ signal: AbortSignal.abort() }).fetch(base)).rejects.toMatchObject({
       code: 'timeout',
     })
+  })
+})
+
+describe('ctx.token', () => {
+  const gone = () => Promise.reject(new CordboardError('internal', 'sent with the step’s own fetch'))
+
+  it('is got with a fetch that is not cut off with the step that asked for it', async () => {
+    const step = new AbortController()
+    let sent: AbortSignal | undefined
+    const answer = Promise.withResolvers<Response>()
+    const tokens = createMemoryTokens({ now: () => 1000 })
+    const http: ContextOptions['http'] = (_, request) => {
+      sent = request.signal
+      return answer.promise
+    }
+    const fetchNew: Parameters<ReturnType<typeof context>['token']>[1] = async (_, fetch) => ({
+      token: await (await fetch(base)).text(),
+    })
+    const first = context({ tokens, signal: step.signal, http, lease: { until: () => 1001 } })
+    const asking = first.token('access', fetchNew)
+    await expect.poll(() => sent).toBeDefined()
+    step.abort()
+    answer.resolve(new Response('the-token'))
+    expect([await asking, sent?.aborted]).toEqual(['the-token', false])
+    expect(await context({ tokens, http: gone }).token('access', fetchNew)).toBe('the-token')
+  })
+
+  it('sends nothing when the time of its refresh is over', async () => {
+    let now = 1000
+    const count = seen.length
+    const ctx = context({ now: () => now, tokens: createMemoryTokens({ now: () => now }) })
+    const late = ctx.token('access', async (_, fetch) => {
+      now += 35_000
+      return { token: await (await fetch(base)).text() }
+    })
+    await expect(late).rejects.toMatchObject({ code: 'lease_lost' })
+    expect(seen).toHaveLength(count)
   })
 })
 

@@ -10,8 +10,10 @@ import { loadConfig } from '../../src/config/load.ts'
 import { type Connector, type CrmRole, defineConnector } from '../../src/connector/contract.ts'
 import type { HttpFetch } from '../../src/connector/platform.ts'
 import { secretList, secretValue } from '../../src/connector/secret.ts'
+import { createMemoryTokens } from '../../src/connector/tokens.ts'
 import type { Verification } from '../../src/connector/verification.ts'
 import { CordboardError } from '../../src/errors.ts'
+import { EMBEDDED } from '../../src/node/services.ts'
 import type { Hint } from '../../src/pipeline/refusals.ts'
 import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite.ts'
 
@@ -129,11 +131,18 @@ async function findings({
     return answer
   }
   const patient: Patient = {
-    configured: { file: 'cordboard.config.ts', ...loaded, originOf: (name) => `env ${name}` },
+    configured: {
+      file: 'cordboard.config.ts',
+      ...loaded,
+      originOf: (name) => `env ${name}`,
+      services: EMBEDDED,
+    },
     dataDir: folder,
     db: store.db,
+    servers: null,
     running: isRunning ? { pid: 1, url: 'http://127.0.0.1:8080', startedAt: '' } : null,
     http,
+    vendorTokens: createMemoryTokens({ now: () => NOW }),
     now: () => NOW,
     only: undefined,
   }

@@ -45,6 +45,8 @@ const MATRIX: [method: string, path: string, needs: Role | null, allowed: number
   ['GET', `/v1/deliveries/${id('dlv')}`, 'operator', 404],
   ['POST', `/v1/deliveries/${id('dlv')}/replay`, 'operator', 404],
   ['POST', '/v1/deliveries/replay', 'operator', 200, { state: 'unreadable', dryRun: true }],
+  ['GET', '/v1/replays', 'viewer', 200],
+  ['POST', `/v1/replays/${id('rpl')}/stop`, 'operator', 404],
   ['GET', '/v1/connections', 'viewer', 200],
   ['GET', '/v1/issues', 'viewer', 200],
   ['POST', `/v1/issues/${id('iss')}`, 'operator', 404, { state: 'ignored' }],

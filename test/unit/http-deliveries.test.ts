@@ -189,6 +189,34 @@ describe('replay', () => {
     expect(await audited(world)).toHaveLength(1)
   })
 
+  it('of very many goes on by itself: it can be looked at and stopped', async () => {
+    await using world = await openWorld()
+    const { db } = world.store
+    const rows = Array.from({ length: 1_200 }, () => deliveryRow({ received_at: NOW - 60_000 }))
+    await world.deliveries(...rows)
+    const { body } = await world.post<{ replay: string }>('/v1/deliveries/replay', {
+      connection: 'support',
+      since: new Date(NOW - 3_600_000).toISOString(),
+    })
+    expect(body).toMatchObject({ matched: 1_200, replayed: 1_000, replay: expect.stringMatching(/^rpl_/) })
+    const shown = {
+      id: body.replay,
+      filter: { connection: 'support', state: null, since: new Date(NOW - 3_600_000).toISOString() },
+      actor: expect.stringContaining('operator'),
+      startedAt: new Date(NOW).toISOString(),
+      matched: 1_200,
+      replayed: 1_000,
+    }
+    expect((await world.get('/v1/replays')).body).toEqual({ items: [shown] })
+    const stop = `/v1/replays/${body.replay}/stop`
+    expect(await world.post(stop)).toEqual({ status: 200, body: shown })
+    expect((await world.post(stop)).status).toBe(404)
+    expect((await world.get('/v1/replays')).body).toEqual({ items: [] })
+    expect((await audited(world)).map(({ action }) => action).sort()).toEqual(['replay', 'stop replay'])
+    const steps = await db.selectFrom('steps').select('id').execute()
+    expect(steps).toHaveLength(1_000)
+  })
+
   it('of everything is refused: a filter left out is a mistake', async () => {
     await using world = await openWorld()
     await world.deliveries(deliveryRow())

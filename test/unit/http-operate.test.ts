@@ -44,6 +44,9 @@ async function withTrouble(world: World): Promise<void> {
   )
 }
 
+const sweptAgo = ({ store }: World, ms: number) =>
+  store.db.insertInto('settings').values({ name: 'sweep', value: 'somebody', updated_at: NOW - ms })
+
 describe('connections', () => {
   it('are shown with how they are doing and without a secret', async () => {
     await using world = await openWorld()
@@ -142,8 +145,35 @@ describe('health', () => {
     await using world = await openWorld({ ready: async () => [{ part: 'redis', ok: true, says: '8.0' }] })
     const { status, body } = await world.get<{ parts: { part: string; ok: boolean }[] }>('/readyz')
     expect([status, body]).toMatchObject([200, { status: 'ready', config: 'confighash1' }])
-    expect(body.parts.map((part) => part.part)).toEqual(['store', 'migrations', 'queue', 'media', 'redis'])
+    expect(body.parts.map((part) => part.part)).toEqual([
+      'store',
+      'migrations',
+      'queue',
+      'media',
+      'work',
+      'redis',
+    ])
     expect(body.parts.every((part) => part.ok)).toBe(true)
+  })
+
+  it('is ready although nobody works, and says so: what comes in is still stored', async () => {
+    await using world = await openWorld()
+    const work = async () => {
+      const { status, body } = await world.get<{ parts: { part: string; ok: boolean; says: string }[] }>(
+        '/readyz',
+      )
+      const part = body.parts.find((one) => one.part === 'work')
+      return [status, part?.ok, part?.says]
+    }
+    expect(await work()).toEqual([200, true, 'no worker has swept yet'])
+    await world.insert(sweptAgo(world, 600_000))
+    expect(await work()).toEqual([200, true, 'no worker has swept for 600 s'])
+    const { db } = world.store
+    await world.insert(
+      db.updateTable('settings').set({ updated_at: NOW }).where('name', '=', 'sweep'),
+      db.insertInto('steps').values(stepRow({ due_at: NOW - 90_000 })),
+    )
+    expect(await work()).toEqual([200, true, 'a worker sweeps, the oldest due step has waited 90 s'])
   })
 
   it('is not ready, and says which part, when one does not work', async () => {
@@ -182,6 +212,7 @@ describe('metrics', () => {
   it('count what stands in the store beside what this process saw', async () => {
     await using world = await openWorld()
     await withTrouble(world)
+    await world.insert(sweptAgo(world, 12_000))
     world.deps.metrics.count('cordboard_deliveries_total', { connection: 'support', outcome: 'accepted' })
     const response = await world.send('/metrics', { as: 'viewer' })
     expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
@@ -192,6 +223,7 @@ describe('metrics', () => {
       'cordboard_steps{lane="scribe",state="parked"} 1',
       'cordboard_steps{lane="support",state="dead"} 1',
       'cordboard_oldest_waiting_seconds{lane="scribe"} 90',
+      'cordboard_last_sweep_seconds 12',
       'cordboard_issues_open{code="auth",connection="scribe"} 1',
       'cordboard_breaker_open{connection="scribe"} 1',
       'cordboard_breaker_open{connection="support"} 0',

@@ -7,6 +7,7 @@ import { newId } from '../../src/call/ids.ts'
 import { phoneTail } from '../../src/call/phone.ts'
 import type { Connection } from '../../src/config/model.ts'
 import { type Connector, defineConnector } from '../../src/connector/contract.ts'
+import { createMemoryTokens } from '../../src/connector/tokens.ts'
 import type { Role } from '../../src/http/auth.ts'
 import type { Media } from '../../src/media/port.ts'
 import { createSigner } from '../../src/node/signer.ts'
@@ -104,7 +105,7 @@ export type World = Awaited<ReturnType<typeof openWorld>>
 
 export async function openWorld(overrides: Partial<AppDeps> = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'cordboard-http-'))
-  const store = await openSqliteStore({ file: join(folder, 'cordboard.db') })
+  const store = await openSqliteStore({ file: join(folder, 'cordboard.db'), clock: () => NOW })
   await store.migrate()
   const lines: LogLine[] = []
   const logAt =
@@ -147,6 +148,7 @@ export async function openWorld(overrides: Partial<AppDeps> = {}) {
     http: async () => new Response(null, { status: 500 }),
     signer: createSigner(),
     budgets: { take: () => 0 },
+    vendorTokens: createMemoryTokens({ now: () => NOW }),
     now: () => NOW,
     random,
     log: { debug: logAt('debug'), info: logAt('info'), warn: logAt('warn'), error: logAt('error') },
@@ -229,7 +231,7 @@ function memoryMedia(kept: Map<string, Uint8Array>): Media {
 }
 
 export const id = (
-  prefix: 'call' | 'dlv' | 'stp' | 'iss' | 'att' | 'aud' | 'sub' | 'wbk',
+  prefix: 'call' | 'dlv' | 'stp' | 'iss' | 'att' | 'aud' | 'sub' | 'wbk' | 'rpl',
   at = NOW,
 ): string => newId(prefix, at, random)
 

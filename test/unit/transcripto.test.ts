@@ -74,6 +74,7 @@ function account(keys: Record<string, unknown> = {}) {
     random,
     log: { debug() {}, info() {}, warn() {}, error() {} },
     signal,
+    token: () => Promise.reject(new Error('this vendor knows no tokens that end')),
     fetch: (url, { method = 'GET', headers = {}, body }: FetchInit = {}) => {
       asked.push(`${method} ${new URL(url).pathname}`)
       const request = {

@@ -11,6 +11,7 @@ import { createContext } from '../../src/connector/context.ts'
 import type { HttpFetch } from '../../src/connector/platform.ts'
 import { inboundRequest } from '../../src/connector/request.ts'
 import type { SampleCall } from '../../src/connector/sandbox.ts'
+import { createMemoryTokens } from '../../src/connector/tokens.ts'
 import { verifyRequest } from '../../src/connector/verify.ts'
 import { asCordboardError } from '../../src/errors.ts'
 import { fetchFrom } from '../kit/in-process.ts'
@@ -64,6 +65,7 @@ function account(keys: Record<string, unknown> = {}, now = NOW) {
     publicUrl: undefined,
     http,
     budgets: { take: () => 0 },
+    tokens: createMemoryTokens({ now: () => NOW }),
     now: () => now,
     random,
     log: { debug: silent, info: silent, warn: silent, error: silent },

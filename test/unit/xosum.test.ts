@@ -63,6 +63,7 @@ function account(keys: Record<string, unknown> = {}) {
     random,
     log: { debug() {}, info() {}, warn() {}, error() {} },
     signal,
+    token: () => Promise.reject(new Error('this vendor knows no tokens that end')),
     fetch: (url, { method = 'GET', headers = {}, body } = {}) => {
       asked.push({ method, path: new URL(url).pathname, headers })
       const request = {

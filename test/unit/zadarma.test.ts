@@ -12,6 +12,7 @@ import { createContext } from '../../src/connector/context.ts'
 import type { HttpFetch } from '../../src/connector/platform.ts'
 import { inboundRequest } from '../../src/connector/request.ts'
 import type { SampleCall } from '../../src/connector/sandbox.ts'
+import { createMemoryTokens } from '../../src/connector/tokens.ts'
 import { asCordboardError } from '../../src/errors.ts'
 import { fetchFrom } from '../kit/in-process.ts'
 import { testSigner } from '../kit/signer.ts'
@@ -59,6 +60,7 @@ function account(keys: Record<string, unknown> = {}, http?: HttpFetch) {
       return direct(url, request)
     },
     budgets: { take: () => 0 },
+    tokens: createMemoryTokens({ now: () => NOW }),
     now: () => clock.now,
     random,
     log: { debug: silent, info: silent, warn: silent, error: silent },

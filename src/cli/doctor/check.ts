@@ -13,13 +13,14 @@ const silent: Log = { debug() {}, info() {}, warn() {}, error() {} }
 
 /** Asks the vendor with the connection's own credentials. */
 export async function checkConnection(patient: Patient, connection: Connection): Promise<Finding[]> {
-  const { configured, http, now } = patient
+  const { configured, http, vendorTokens, now } = patient
   const about = { area: connection.connector.id, connection: connection.id }
   const ctx = createContext({
     connection,
     publicUrl: configured.config.publicUrl,
     http,
     budgets: createMemoryBudgets({ now }),
+    tokens: vendorTokens,
     now,
     random: Math.random,
     log: silent,

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { HttpFetch } from '../../connector/platform.ts'
+import type { Tokens } from '../../connector/tokens.ts'
 import type { RunningServerState } from '../../node/lock.ts'
 import type { Schema } from '../../store/schema.ts'
 import type { Configured } from '../configured.ts'
@@ -16,7 +17,11 @@ export interface Patient {
   /** For reading; null before the first start. */
   db: Kysely<Schema> | null
   running: RunningServerState | null
+  /** What was found at the servers that the environment names; null where everything is in the data folder. */
+  servers: Finding[] | null
   http: HttpFetch
+  /** The workers' own. */
+  vendorTokens: Tokens
   now: () => number
   /** Only this connection. */
   only: string | undefined

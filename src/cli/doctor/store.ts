@@ -4,13 +4,12 @@ import { countSteps } from '../../http/work.ts'
 import { MIGRATIONS } from '../../store/migrations.ts'
 import type { Patient } from './diagnose.ts'
 import type { Finding } from './finding.ts'
+import { movementFindings } from './movement.ts'
 
-/** Work that is due this long and does not run is stuck: the sweep looks every few seconds. */
-const STUCK_MS = 60_000
-
-/** The data folder, the tables in it, the server on it, the work that waits. */
+/** The data folder, the tables in it, the server on it, or the servers instead; and the work that waits. */
 export async function storeFindings(patient: Patient): Promise<Finding[]> {
-  const { db, running } = patient
+  const { db, running, servers } = patient
+  if (servers !== null) return [...servers, ...(db ? await workFindings(db, patient) : [])]
   const findings = [folderFinding(patient.dataDir)]
   if (db) findings.push(await schemaFinding(db))
   else findings.push({ level: 'note', area: 'store', says: 'not there yet: the first start makes it' })
@@ -53,30 +52,17 @@ async function schemaFinding(db: NonNullable<Patient['db']>): Promise<Finding> {
   }
 }
 
-async function workFindings(db: NonNullable<Patient['db']>, { now, running }: Patient): Promise<Finding[]> {
+async function workFindings(db: NonNullable<Patient['db']>, patient: Patient): Promise<Finding[]> {
   const area = 'work'
-  let counts: Awaited<ReturnType<typeof countSteps>>
   try {
-    counts = await countSteps({ db })
+    const findings = await movementFindings(db, patient)
+    if (findings.length > 0) return findings
+    const counts = await countSteps({ db })
+    const total = (state: string) =>
+      counts.filter((row) => row.state === state).reduce((sum, { count }) => sum + count, 0)
+    return [{ level: 'ok', area, says: `${total('waiting')} steps wait, ${total('working')} run` }]
   } catch {
     // The tables are not there; the schema's finding says so.
     return []
   }
-  const total = (state: string) =>
-    counts.filter((row) => row.state === state).reduce((sum, { count }) => sum + count, 0)
-  const stuck = total('parked') + total('dead')
-  const waiting = counts.filter(({ state }) => state === 'waiting')
-  const oldestMs = now() - Math.min(now(), ...waiting.map(({ oldest }) => oldest))
-  const findings: Finding[] = []
-  if (running && oldestMs > STUCK_MS) {
-    const lane = waiting.toSorted((a, b) => a.oldest - b.oldest)[0]?.lane ?? ''
-    const says = `${total('waiting')} steps wait, the oldest for ${Math.round(oldestMs / 1000)} s, in the lane ${lane}`
-    findings.push({ level: 'problem', area, says, fix: 'Look at the log of the server, then restart it' })
-  }
-  if (stuck > 0) {
-    const says = `${total('parked')} steps are parked, ${total('dead')} have failed for good`
-    findings.push({ level: 'warning', area, says, fix: 'cordboard issues' })
-  }
-  if (findings.length > 0) return findings
-  return [{ level: 'ok', area, says: `${total('waiting')} steps wait, ${total('working')} run` }]
 }
