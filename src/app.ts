@@ -42,6 +42,16 @@ export function createApp(deps: AppDeps): { fetch(request: Request): Promise<Res
   }
 }
 
+/** What a process answers that only works: is it up, is it ready, how much has it done. */
+export function createProbe(deps: AppDeps): { fetch(request: Request): Promise<Response> | Response } {
+  const app = new OpenAPIHono<Api>({ defaultHook: refuseParameters })
+  app.use(securityHeaders)
+  app.use('/metrics', authenticate(deps.tokens, deps.signer))
+  mountHealth(app, deps)
+  mountMetrics(app, deps)
+  return answering(app, deps)
+}
+
 /** Everything but /hooks; also what the OpenAPI document is generated from. */
 export function createApi(deps: AppDeps): OpenAPIHono<Api> {
   const app = new OpenAPIHono<Api>({ defaultHook: refuseParameters })
@@ -61,7 +71,11 @@ export function createApi(deps: AppDeps): OpenAPIHono<Api> {
   mountMetrics(app, deps)
   describeHooks(app)
   mountDocs(app, deps)
+  return answering(app, deps)
+}
 
+/** Unknown paths, wrong methods and whatever is thrown, in the words of the API. */
+function answering(app: OpenAPIHono<Api>, deps: AppDeps): OpenAPIHono<Api> {
   const table = routeTable(app.routes)
   app.notFound((c) => {
     const allowed = table.methods(c.req.path)

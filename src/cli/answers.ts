@@ -39,4 +39,15 @@ export interface Replayed {
   matched: number
   replayed: number
   sample: string[]
+  /** The replay that sees to the others; absent when all are on their way. */
+  replay?: string
+}
+
+export interface Replay {
+  id: string
+  filter: { connection: string | null; state: string | null; since: string | null }
+  actor: string
+  startedAt: string
+  matched: number
+  replayed: number
 }

@@ -58,6 +58,11 @@ export const dataOption = {
   data: { type: 'string', value: 'DIR', about: 'data folder; default CORDBOARD_DATA, then .data' },
 } as const satisfies Options
 
+/** Of the commands that go on until they are stopped. */
+export const logOption = {
+  log: { type: 'string', value: 'LEVEL', about: 'debug, info (default), warn or error; CORDBOARD_LOG' },
+} as const satisfies Options
+
 /** Of the commands that ask a running server, or read the data folder without one. */
 export const targetOptions = {
   url: { type: 'string', value: 'URL', about: 'a running server; default CORDBOARD_URL' },

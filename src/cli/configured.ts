@@ -1,8 +1,9 @@
-import { relative } from 'node:path'
+import { join, relative } from 'node:path'
 import type { Config } from '../config/model.ts'
 import type { SecretUse } from '../config/secrets.ts'
 import { CordboardError } from '../errors.ts'
-import { type OriginOf, readConfig } from '../node/config-file.ts'
+import { type OriginOf, readConfig, secretsOf } from '../node/config-file.ts'
+import { type Services, servicesFrom } from '../node/services.ts'
 import { printConfigProblems } from './failure.ts'
 import type { Io } from './io.ts'
 
@@ -11,6 +12,8 @@ export interface Configured {
   config: Config
   secrets: SecretUse[]
   originOf: OriginOf
+  /** The servers that the environment names beside the configuration. */
+  services: Services
 }
 
 /** The configuration, `null` when there is none, or the exit code after its problems were printed. */
@@ -21,7 +24,8 @@ export async function readConfigured(given: string | undefined, io: Io): Promise
   if (!source) return null
   const file = relative(io.cwd, source.file) || source.file
   if ('problems' in source.loaded) return printConfigProblems(file, source.loaded.problems, io)
-  return { file, ...source.loaded, originOf: source.originOf }
+  const services = await servicesFrom(source.readSetting)
+  return { file, ...source.loaded, originOf: source.originOf, services }
 }
 
 /** The same where nothing can be done without one. */
@@ -46,4 +50,9 @@ export const emptyConfig: Config = {
 
 export function dataDirOf(given: string | undefined, io: Io): string {
   return given ?? io.env.CORDBOARD_DATA ?? '.data'
+}
+
+/** The servers that the environment, or the `.env` of this folder, names: for commands that need no configuration. */
+export function servicesHere(io: Io): Promise<Services> {
+  return servicesFrom(secretsOf(io.env, join(io.cwd, '.env')).resolveSecret)
 }

@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import type { Config } from '../config/model.ts'
 import { CordboardError, ERRORS, type ErrorCode } from '../errors.ts'
 import { runningServer } from '../node/lock.ts'
 import { createLog } from '../node/log.ts'
 import { openDeps, STORE_FILE, secretsIn } from '../node/open.ts'
+import { EMBEDDED, type Services, secretsOfServices } from '../node/services.ts'
 import { readAdminToken } from '../node/tokens.ts'
-import { dataDirOf, emptyConfig, readConfigured } from './configured.ts'
+import { dataDirOf, emptyConfig, readConfigured, servicesHere } from './configured.ts'
 import type { Io } from './io.ts'
 
 /** The JSON API: of a running server, or of the data folder without one. The same requests, the same answers. */
@@ -43,6 +45,11 @@ export async function openTarget(flags: TargetFlags, io: Io): Promise<Target | n
     const isOurs = kept !== null && runningServer(dataDir)?.url === base.origin
     return remote(base, token ?? (isOurs ? kept : undefined))
   }
+  if (flags.data === undefined && (await servicesHere(io)).databaseUrl !== null) {
+    const configured = await readConfigured(flags.config, io)
+    if (typeof configured === 'number') return configured
+    return local(dataDir, configured?.config ?? emptyConfig, configured?.services ?? (await servicesHere(io)))
+  }
   if (!existsSync(join(dataDir, STORE_FILE))) {
     throw new CordboardError('unknown_object', `There is no store in ${dataDirOf(flags.data, io)}`, {
       fix: 'Name the data folder with --data DIR or a running server with --url URL; start one: cordboard serve',
@@ -50,7 +57,7 @@ export async function openTarget(flags: TargetFlags, io: Io): Promise<Target | n
   }
   const configured = await readConfigured(flags.config, io)
   if (typeof configured === 'number') return configured
-  return local(dataDir, configured?.config ?? emptyConfig)
+  return local(dataDir, configured?.config ?? emptyConfig, EMBEDDED)
 }
 
 function remote(base: URL, token: string | undefined): Target {
@@ -65,15 +72,24 @@ function remote(base: URL, token: string | undefined): Target {
   return { ...target, says: base.origin, works: true, close: async () => undefined }
 }
 
-async function local(dataDir: string, config: typeof emptyConfig): Promise<Target> {
+async function local(dataDir: string, config: Config, services: Services): Promise<Target> {
   const { createApp } = await import('../app.ts')
-  const log = createLog({ level: 'warn', secrets: secretsIn(config) })
-  const deps = await openDeps({ config, dataDir, log })
+  const secrets = [...secretsIn(config), ...secretsOfServices(services)]
+  const log = createLog({ level: 'warn', secrets })
+  // Workers look for themselves every few seconds: a command that is over at once rings no bell.
+  const quiet = { ...services, redisUrl: null }
+  const deps = await openDeps({ config, dataDir, services: quiet, works: false, log })
   const token = randomBytes(24).toString('hex')
   const app = createApp({ ...deps, tokens: [{ role: 'admin', token, label: 'cli' }] })
   const target = requests('http://cordboard', token, async (request) => app.fetch(request))
-  const works = runningServer(dataDir) !== null
-  return { ...target, says: dataDir, works, close: () => deps.close() }
+  const isShared = services.databaseUrl !== null
+  const close = async () => {
+    await deps.queue.stop(0)
+    await deps.close()
+  }
+  // Workers of a database may be anywhere; those of a folder are here or nowhere.
+  const works = isShared || runningServer(dataDir) !== null
+  return { ...target, says: isShared ? 'the database of DATABASE_URL' : dataDir, works, close }
 }
 
 function requests(base: string, token: string | undefined, send: (request: Request) => Promise<Response>) {

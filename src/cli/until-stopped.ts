@@ -1,6 +1,9 @@
 import { EXIT } from './exit.ts'
 import type { Io } from './io.ts'
 
+/** What is cut off then gets a second to end, and has its place in the store given back: 30 s in all. */
+export const GRACE_MS = 27_000
+
 /** The first Ctrl-C or SIGTERM ends what is under way in order; the second one ends the process at once. */
 export function onStopSignal(stop: () => void): void {
   let isStopping = false

@@ -17,6 +17,8 @@ export interface ConfigSource {
   file: string
   loaded: Loaded
   originOf: OriginOf
+  /** Where secrets come from, settings of the servers come from. */
+  readSetting: (name: string) => string | undefined
 }
 
 export interface ReadOptions {
@@ -46,8 +48,10 @@ export async function readConfig(options: ReadOptions): Promise<ConfigSource | n
   if (file === null) return null
   const { resolveSecret, originOf } = secretsOf(env, join(dirname(file), '.env'))
   const raw = await readRaw(file)
-  if ('problem' in raw) return { file, loaded: { problems: [raw.problem] }, originOf }
-  return { file, loaded: await loadConfig(raw.value, { connectors, resolveSecret }), originOf }
+  if ('problem' in raw)
+    return { file, loaded: { problems: [raw.problem] }, originOf, readSetting: resolveSecret }
+  const loaded = await loadConfig(raw.value, { connectors, resolveSecret })
+  return { file, loaded, originOf, readSetting: resolveSecret }
 }
 
 async function readRaw(file: string): Promise<{ value: unknown } | { problem: ConfigProblem }> {

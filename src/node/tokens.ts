@@ -17,8 +17,8 @@ export interface OpenTokens {
  * data folder, made at the first start.
  */
 export function openTokens(dataDir: string, env: NodeJS.ProcessEnv): OpenTokens {
-  const given = env.CORDBOARD_TOKENS ?? fromFile(env.CORDBOARD_TOKENS_FILE)
-  if (given !== undefined) return { tokens: parseTokens(given), created: null }
+  const shared = sharedTokens(env)
+  if (shared !== null) return { tokens: shared, created: null }
   const known = readAdminToken(dataDir)
   if (known !== null) return { tokens: parseTokens(`admin:${known}`), created: null }
   const token = randomBytes(24).toString('hex')
@@ -26,6 +26,12 @@ export function openTokens(dataDir: string, env: NodeJS.ProcessEnv): OpenTokens 
   // Lost against another process that starts at the same time: its token counts.
   const kept = isOurs ? token : (readAdminToken(dataDir) ?? token)
   return { tokens: parseTokens(`admin:${kept}`), created: isOurs ? token : null }
+}
+
+/** The same where several processes share one installation: none of them can make a token that the others know. */
+export function sharedTokens(env: NodeJS.ProcessEnv): Token[] | null {
+  const given = env.CORDBOARD_TOKENS ?? fromFile(env.CORDBOARD_TOKENS_FILE)
+  return given === undefined ? null : parseTokens(given)
 }
 
 /** The token of the data folder, for commands on the same machine; null when there is none or it may not be read. */

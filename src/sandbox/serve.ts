@@ -31,7 +31,8 @@ export interface RunningSandbox {
   stop(): Promise<void>
 }
 
-type Fetch = (request: Request) => Response | Promise<Response>
+/** `env`: what the server knows of the connection. */
+type Fetch = (request: Request, env?: unknown) => Response | Promise<Response>
 
 /** Serves every vendor's stand-in on loopback, each on a port of its own, as they would be on the net. */
 export async function serveSandbox(options: ServeSandboxOptions): Promise<RunningSandbox> {
@@ -43,7 +44,8 @@ export async function serveSandbox(options: ServeSandboxOptions): Promise<Runnin
   const urls = new Map<string, string>()
   for (const [index, id] of SANDBOX_IDS.entries()) {
     // The port is known only after listening, and the stand-in wants to know it: it is put in place afterwards.
-    const fetch: Fetch = (request) => apps.get(id)?.(request) ?? new Response('starting', { status: 503 })
+    const fetch: Fetch = (request, env) =>
+      apps.get(id)?.(request, env) ?? new Response('starting', { status: 503 })
     const server = createAdaptorServer({ fetch }) as Server
     await listen(server, options.port === 0 ? 0 : options.port + index, host)
     servers.push(server)
@@ -72,7 +74,8 @@ export async function serveSandbox(options: ServeSandboxOptions): Promise<Runnin
     transcriptOf: readCarriedTranscript,
     ...(options.settings === undefined ? {} : { settings: options.settings }),
   })
-  for (const [id, vendor] of world.vendors) apps.set(id, (request) => vendor.app.fetch(request))
+  for (const [id, vendor] of world.vendors)
+    apps.set(id, (request, env) => vendor.app.fetch(request, env as object))
 
   const senders = new Map<string, Sender>()
   for (const [id, { use, settings }] of Object.entries(SANDBOX_CONNECTIONS)) {

@@ -8,6 +8,8 @@ const BENCHES: Record<string, () => Promise<{ run(args: string[]): Promise<void>
   recording: () => import('./recording.ts'),
   list: () => import('./list.ts'),
   start: () => import('./start.ts'),
+  wake: () => import('./wake.ts'),
+  soak: () => import('./soak.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)
@@ -16,6 +18,6 @@ if (load) {
   const bench = await load()
   await bench.run(args)
 } else {
-  console.error(`Usage: npm run bench -- <${Object.keys(BENCHES).join('|')}> [--json]`)
+  console.error(`Usage: npm run bench -- <${Object.keys(BENCHES).join('|')}> [--json] [--profile cluster]`)
   process.exitCode = 2
 }

@@ -42,6 +42,10 @@ interface Result {
 }
 
 export async function run(args: string[]): Promise<void> {
+  if (args.join(' ').includes('--profile cluster')) {
+    const { runCluster } = await import('./pipeline-cluster.ts')
+    return runCluster()
+  }
   const only = args.includes('--in-process')
   const inProcess = await measure(CALLS, inProcessWorld)
   console.error(

@@ -142,16 +142,24 @@ describe('docs/configuration.md', () => {
     const described = keysIn(page)
     const expected = [
       ...Object.keys(properties ?? {}),
-      ...['use', 'baseUrl', 'allowPrivate', 'region', 'concurrency', 'recordingWaitMs'],
+      ...[
+        'use',
+        'baseUrl',
+        'allowPrivate',
+        'region',
+        'concurrency',
+        'deliveriesPerMinute',
+        'recordingWaitMs',
+      ],
       ...['from', 'when', 'analyze', 'write', 'unknownCaller', 'name'],
       ...['direction', 'result', 'minTalkMs', 'segment', 'language'],
-      ...['audio', 'transcript', 'deliveries'],
+      ...['audio', 'transcript', 'deliveries', 'calls'],
     ]
     expect(expected.filter((key) => !described.includes(key))).toEqual([])
   })
 
   it.each(connectorIds)('describes every key of %s, and no other', async (id) => {
-    const common = ['use', 'allowPrivate', 'region', 'concurrency', 'recordingWaitMs']
+    const common = ['use', 'allowPrivate', 'region', 'concurrency', 'deliveriesPerMinute', 'recordingWaitMs']
     const connections = configJsonSchema([await loadConnector(id)]).properties?.connections
     const one = connections?.additionalProperties as { oneOf: { properties: Record<string, unknown> }[] }
     const keys = one.oneOf.flatMap(({ properties }) => Object.keys(properties))

@@ -1,5 +1,6 @@
 import { expect } from 'vitest'
 import type { SandboxRecord } from '../../src/connector/sandbox.ts'
+import type { SandboxWorld } from '../../src/sandbox/world.ts'
 import type { Company } from './company.ts'
 import type { Sender } from './sender.ts'
 import { until } from './within.ts'
@@ -22,44 +23,66 @@ export interface Reckoning {
   dead: Record<string, unknown>[]
 }
 
+/** What is read of the store to be compared with the others' books; the same on every database. */
+export const READ = {
+  deliveries: 'select connection, url, body from deliveries',
+  keys: `select k.external_id, w.id from call_keys k
+    join calls c on c.id = k.call_id
+    join writebacks w on w.call_id = coalesce(c.joined_into, c.id)`,
+  stuck: "select kind, code, reason, crashes, connection from steps where state in ('dead', 'parked')",
+  steps: `select kind, state, connection, generation, attempts, crashes, code, reason, due_at from steps
+    where state in ('waiting', 'working')`,
+  calls: "select id, state, connection, reason from calls where state in ('open', 'waiting', 'working')",
+} as const
+
+type Rows = Record<string, unknown>[]
+
 /**
  * Counts in the sender's log, the store's file and the vendors' books what was lost and what was done twice. Nothing of
  * it is asked of the program under test.
  */
 export function reckon(company: Company, sender: Sender): Reckoning {
+  const rows = {
+    deliveries: company.rows(READ.deliveries),
+    keys: company.rows(READ.keys),
+    stuck: company.rows(READ.stuck),
+  }
+  return compare(company.sandbox.world, sender, rows)
+}
+
+export function compare(
+  world: SandboxWorld,
+  sender: Pick<Sender, 'log' | 'calls'>,
+  rows: { deliveries: Rows; keys: Rows; stuck: Rows },
+): Reckoning {
+  const bytes = new TextDecoder()
   const stored = new Set(
-    company
-      .rows('select connection, url, cast(body as text) as body from deliveries')
-      .map(({ connection, url, body }) => `${connection} ${url}\n${body}`),
+    rows.deliveries.map(
+      ({ connection, url, body }) => `${connection} ${url}\n${bytes.decode(body as Uint8Array)}`,
+    ),
   )
   const acknowledged = sender.log.filter((sent) => sent.acknowledged > 0)
   const lost = acknowledged.filter(
     ({ connection, url, body }) => !stored.has(`${connection} ${url}\n${body}`),
   )
 
-  const crm = company.sandbox.world.vendor('sandbox-hubspot').book()
+  const crm = world.vendor('sandbox-hubspot').book()
   const written = new Map<string, number>()
   for (const { kind, key } of crm)
     if (kind === 'call') written.set(key ?? '', (written.get(key ?? '') ?? 0) + 1)
-  const keyOfCall = new Map(
-    company
-      .rows(
-        `select k.external_id, w.id from call_keys k
-         join calls c on c.id = k.call_id
-         join writebacks w on w.call_id = coalesce(c.joined_into, c.id)`,
-      )
-      .map(({ external_id, id }) => [String(external_id), `${id}-call`]),
-  )
+  const keyOfCall = new Map(rows.keys.map(({ external_id, id }) => [String(external_id), `${id}-call`]))
+  const externalIds = new Map<string, Map<string | null, string>>()
+  for (const id of new Set(sender.calls.map(({ connection }) => connection))) {
+    const calls = world.vendor(id).book().filter(ofKind('call'))
+    externalIds.set(id, new Map(calls.map((call) => [call.key, call.id])))
+  }
   const missing = sender.calls.filter(({ connection, call }) => {
-    const external = company.sandbox.world
-      .vendor(connection)
-      .book()
-      .find(({ kind, key }) => kind === 'call' && key === call.id)?.id
+    const external = externalIds.get(connection)?.get(call.id)
     return written.get(keyOfCall.get(external ?? '') ?? '') === undefined
   })
 
   const submissions = (vendor: string) =>
-    surplus(company.sandbox.world.vendor(vendor).book().filter(ofKind('submission')), (record) => record.key)
+    surplus(world.vendor(vendor).book().filter(ofKind('submission')), (record) => record.key)
   return {
     webhooks: sender.log.length,
     acknowledged: acknowledged.length,
@@ -78,13 +101,11 @@ export function reckon(company: Company, sender: Sender): Reckoning {
       transcripto: submissions('sandbox-transcripto'),
       xosum: submissions('sandbox-xosum'),
     },
-    unusedJobs: company.sandbox.world.vendor('sandbox-xosum').book().filter(ofKind('unused job')).length,
+    unusedJobs: world.vendor('sandbox-xosum').book().filter(ofKind('unused job')).length,
     crm: Object.fromEntries(
       ['contact', 'call', 'note', 'task'].map((kind) => [kind, crm.filter(ofKind(kind)).length]),
     ),
-    dead: company.rows(
-      "select kind, code, reason, crashes, connection from steps where state in ('dead', 'parked')",
-    ),
+    dead: rows.stuck,
   }
 }
 
@@ -121,16 +142,9 @@ async function nothingLeft(left: () => Record<string, unknown>[], withinMs: numb
   }
 }
 
-const openSteps = (company: Company) =>
-  company.rows(
-    `select kind, state, connection, generation, attempts, crashes, code, reason,
-       due_at - unixepoch() * 1000 as due_in_ms from steps where state in ('waiting', 'working')`,
-  )
+const openSteps = (company: Company) => company.rows(READ.steps)
 
-const openCalls = (company: Company) =>
-  company.rows(
-    "select id, state, connection, reason from calls where state in ('open', 'waiting', 'working')",
-  )
+const openCalls = (company: Company) => company.rows(READ.calls)
 
 export function integrity(company: Company): unknown {
   return company.rows('pragma integrity_check').map((row) => row.integrity_check)

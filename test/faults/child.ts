@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { LogLevel } from '../../src/node/log.ts'
+import type { Services } from '../../src/node/services.ts'
 import { within } from './within.ts'
 
 /** What cordboard-child.ts is started with. */
@@ -11,12 +12,29 @@ export interface ChildOptions {
   configFile: string
   dataDir: string
   port: number
-  /** `worker`: no HTTP and no lock, so that two can work on one file. Default: the whole program. */
-  role?: 'worker'
+  /**
+   * `worker`: no webhooks and no lock, so that two can work on one store. `web`: webhooks only, which takes a database.
+   * Default: the whole program.
+   */
+  role?: 'worker' | 'web'
+  /** The servers of a cluster; default none. */
+  services?: Services
+  /** Its clock is wrong by this much; the store's stays right. */
+  skewMs?: number
+  /** Instead of the index lag that the CRM's connector names. */
+  crmLagMs?: number
+  /** Vendors allow so many times the requests that they do: where what takes minutes is not to be waited for. */
+  budgetsTimes?: number
+  /** Vendors get at most this long for an answer. */
+  vendorTimeoutMs?: number
+  /** Whoever asks a vendor for a URL with this text in it dies of it. */
+  poison?: string
   leaseMs: number
   sweepMs: number
   graceMs: number
   log?: LogLevel
+  /** Where its log lines go instead of to the terminal: where faults are the rule they would drown everything. */
+  logFile?: string
 }
 
 /** Of the administrator: these processes take requests from this machine, and end with their test. */

@@ -30,7 +30,8 @@ export interface CompanyOptions {
   settings?: ServeSandboxOptions['settings']
   /** How result webhooks are sent, given the public URL; default again and again until they are taken. */
   deliver?: ServeSandboxOptions['deliver']
-  config?: Record<string, unknown>
+  /** Over the configuration of the stand-ins' company. */
+  config?: (file: Record<string, unknown>) => Record<string, unknown>
 }
 
 /** So many that only faults slow the work down, and results come while somebody waits for them. */
@@ -54,7 +55,8 @@ export async function openCompany(options: CompanyOptions = {}): Promise<Company
     deliver: options.deliver ?? patiently(closed.signal),
   })
   const configFile = join(dataDir, 'config.json')
-  await writeFile(configFile, JSON.stringify(withoutStandInKeys(sandbox.world.configFile(options.config))))
+  const file = withoutStandInKeys(sandbox.world.configFile())
+  await writeFile(configFile, JSON.stringify(options.config?.(file) ?? file))
   const children: Child[] = []
   return {
     sandbox,

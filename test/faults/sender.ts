@@ -17,10 +17,16 @@ export interface Sender {
   readonly calls: readonly { connection: string; call: SampleCall }[]
   /** Places up to `most` calls, one every `everyMs`, and sends their webhooks until each was taken. */
   start(everyMs: number, most?: number): void
+  /** Resolves when as many calls were placed as `start` was asked for. */
+  placed(): Promise<void>
   /** No further calls; resolves when every webhook was taken. */
   finish(): Promise<void>
-  /** Places one call and sends its webhooks until each was taken. */
-  play(connection: string, change?: Partial<SampleCall>): Promise<SampleCall>
+  /** Places one call and sends its webhooks, after `before`, until each was taken. */
+  play(
+    connection: string,
+    change?: Partial<SampleCall>,
+    before?: (call: SampleCall) => Promise<void>,
+  ): Promise<SampleCall>
 }
 
 const RETRY_MS = 150
@@ -51,11 +57,16 @@ export function createSender(company: Company, random: () => number): Sender {
     }
   }
 
-  async function play(connection: string, change: Partial<SampleCall> = {}): Promise<SampleCall> {
+  async function play(
+    connection: string,
+    change: Partial<SampleCall> = {},
+    before: (call: SampleCall) => Promise<void> = async () => undefined,
+  ): Promise<SampleCall> {
     placed += 1
     const call = await callNo(placed, change)
     calls.push({ connection, call })
     const webhooks = company.sandbox.world.vendor(connection).place?.(call) ?? []
+    await before(call)
     // In no order: they are sent at once, and those that were not taken come later.
     await Promise.all(webhooks.map((webhook) => send(connection, webhook)))
     return call
@@ -81,6 +92,7 @@ export function createSender(company: Company, random: () => number): Sender {
         }
       })()
     },
+    placed: () => loop,
     async finish() {
       playing = false
       await loop

@@ -57,7 +57,8 @@ export function summary({ file, config }: { file: string; config: Config }): str
 /** The configuration as the program sees it. Secrets are shown by where they come from. */
 function describe({ file, config, secrets, originOf }: Configured) {
   const connections = [...config.connections.values()].map((connection) => {
-    const { id, connector, settings, region, allowPrivate, concurrency, recordingWaitMs } = connection
+    const { id, connector, settings, region, allowPrivate, concurrency } = connection
+    const { deliveriesPerMinute, recordingWaitMs } = connection
     const prefix = `connections.${id}.`
     const own = secrets
       .filter(({ path }) => path.startsWith(prefix))
@@ -72,11 +73,12 @@ function describe({ file, config, secrets, originOf }: Configured) {
         region: region ?? null,
         allowPrivate,
         concurrency,
+        deliveriesPerMinute: deliveriesPerMinute ?? null,
         recordingWaitMs: recordingWaitMs ?? null,
       },
     ] as const
   })
-  const { audioMs, transcriptMs, deliveriesMs } = config.keep
+  const { audioMs, transcriptMs, deliveriesMs, callsMs } = config.keep
   return {
     file,
     publicUrl: config.publicUrl ?? null,
@@ -87,6 +89,7 @@ function describe({ file, config, secrets, originOf }: Configured) {
       audio: durationText(audioMs),
       transcript: durationText(transcriptMs),
       deliveries: durationText(deliveriesMs),
+      calls: durationText(callsMs),
     },
     hash: config.hash,
   }

@@ -6,12 +6,15 @@ import { suggest } from '../../config/suggest.ts'
 import { createHttpFetch } from '../../node/http-fetch.ts'
 import { runningServer } from '../../node/lock.ts'
 import { STORE_FILE } from '../../node/open.ts'
+import type { Services } from '../../node/services.ts'
 import type { Schema } from '../../store/schema.ts'
+import { openSqliteStore } from '../../store/sqlite.ts'
 import { readingDialect } from '../../store/sqlite-dialect.ts'
 import { configOption, dataOption, defineCommand, jsonOption } from '../command.ts'
 import { dataDirOf, needConfigured } from '../configured.ts'
-import { diagnose } from '../doctor/diagnose.ts'
+import { diagnose, type Patient } from '../doctor/diagnose.ts'
 import { printFinding, sumText } from '../doctor/finding.ts'
+import { vendorTokens } from '../doctor/vendor-tokens.ts'
 import { EXIT } from '../exit.ts'
 import { wrong } from '../parse.ts'
 
@@ -38,16 +41,13 @@ export const command = defineCommand({
       )
     }
     const dataDir = resolve(io.cwd, dataDirOf(flags.data, io))
-    const db = openForReading(join(dataDir, STORE_FILE))
+    const reached = await reach(configured.services, dataDir)
     try {
-      const running = runningServer(dataDir)
       const findings = await diagnose({
         configured,
         dataDir,
-        db,
-        running,
+        ...reached,
         http: createHttpFetch(),
-        now: Date.now,
         only,
       })
       const isSick = findings.some(({ level }) => level === 'problem')
@@ -60,10 +60,46 @@ export const command = defineCommand({
         io.out(`${sumText(findings).padEnd(Math.max(0, Math.min(io.columns, 90) - 7))} exit ${code}`)
       return code
     } finally {
-      await db?.destroy()
+      await reached.close()
     }
   },
 })
+
+/** The store with what was found on the way to it; of servers, all that the environment names. */
+async function reach(services: Services, dataDir: string): Promise<Reach> {
+  if (services.databaseUrl === null) {
+    const file = join(dataDir, STORE_FILE)
+    const db = openForReading(file)
+    const tokens = vendorTokens(async () => (db ? openSqliteStore({ file }) : null))
+    return {
+      db,
+      running: runningServer(dataDir),
+      servers: null,
+      vendorTokens: tokens,
+      now: Date.now,
+      close: async () => {
+        await tokens.close()
+        await db?.destroy()
+      },
+    }
+  }
+  const { reachServices } = await import('../doctor/services.ts')
+  const { store, findings, close } = await reachServices(services, dataDir)
+  // What is due is judged by the clock of the database.
+  const aheadMs = store ? (await store.now()) - Date.now() : 0
+  return {
+    now: () => Date.now() + aheadMs,
+    db: store?.db ?? null,
+    running: null,
+    servers: findings,
+    vendorTokens: vendorTokens(async () => store),
+    close,
+  }
+}
+
+interface Reach extends Pick<Patient, 'db' | 'running' | 'servers' | 'vendorTokens' | 'now'> {
+  close(): Promise<void>
+}
 
 /** The doctor changes nothing: no tables are made, no migration is run. */
 export function openForReading(file: string): Kysely<Schema> | null {

@@ -3,6 +3,7 @@ import { createContext } from '../../../src/connector/context.ts'
 import type { ConnectorContext } from '../../../src/connector/contract.ts'
 import type { HttpFetch } from '../../../src/connector/platform.ts'
 import type { CreateSandbox, SampleTranscript, VendorSandbox } from '../../../src/connector/sandbox.ts'
+import { createMemoryTokens } from '../../../src/connector/tokens.ts'
 import { asCordboardError, type CordboardError } from '../../../src/errors.ts'
 import { fetchFrom } from '../in-process.ts'
 import { testSigner } from '../signer.ts'
@@ -76,6 +77,7 @@ export async function openWorld(subject: Subject): Promise<World> {
   let sent = 0
   let lostAt = -1
   let long: { chunks: number } | null = null
+  const tokens = createMemoryTokens({ now: () => now })
   const http: HttpFetch = async (url, request) => {
     sent++
     const isLost = sent === lostAt
@@ -125,6 +127,7 @@ export async function openWorld(subject: Subject): Promise<World> {
         publicUrl: 'https://hooks.example.com',
         http,
         budgets: { take: () => 0 },
+        tokens,
         now: () => now,
         random: seeded(),
         log: { debug: silent, info: silent, warn: silent, error: silent },

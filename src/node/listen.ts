@@ -1,0 +1,81 @@
+import type { Server } from 'node:http'
+import { createAdaptorServer } from '@hono/node-server'
+import { CordboardError } from '../errors.ts'
+
+/** Slow senders hold a socket, never longer than this: vendors send a few kilobytes and hang up after seconds. */
+const LIMITS = {
+  headersTimeout: 10_000,
+  requestTimeout: 60_000,
+  keepAliveTimeout: 65_000,
+  connectionsCheckingInterval: 5_000,
+  maxHeaderSize: 32 * 1024,
+} as const
+
+export interface Listener {
+  /** `http://127.0.0.1:8080` */
+  url: string
+  /** No new connections; the open ones finish their request or are cut off at the end of the grace. */
+  drain(graceMs: number): Promise<void>
+  /** Cuts all of them off. */
+  cut(): void
+}
+
+export interface ListenOptions {
+  fetch: (request: Request) => Promise<Response> | Response
+  host: string
+  /** 0 takes a free one. */
+  port: number
+}
+
+export async function listen({ fetch, host, port }: ListenOptions): Promise<Listener> {
+  const server = createAdaptorServer({ fetch, serverOptions: LIMITS }) as Server
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(inWords(error, port, host)))
+    // A burst that comes while the loop is busy waits in the system's queue; its default drops the 512th for a second.
+    server.listen({ port, host, backlog: 4_096 }, () => resolve())
+  })
+  return {
+    url: urlOf(server, host),
+    drain: (graceMs) => drain(server, graceMs),
+    cut: () => server.closeAllConnections(),
+  }
+}
+
+function inWords(error: NodeJS.ErrnoException, port: number, host: string): CordboardError {
+  const why =
+    error.code === 'EADDRINUSE'
+      ? 'Another program listens there'
+      : error.code === 'EACCES'
+        ? 'This user may not open that port'
+        : error.code === 'EADDRNOTAVAIL'
+          ? 'This machine has no such address'
+          : error.message
+  return new CordboardError('config', `Cannot listen on ${host}:${port}`, {
+    why,
+    fix: 'Choose another with --port N (0 takes a free one) or --host H',
+    cause: error,
+  })
+}
+
+function urlOf(server: Server, host: string): string {
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  // What everyone may reach is reached from here as well.
+  const name =
+    host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host
+  return `http://${name}:${port}`
+}
+
+function drain(server: Server, graceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const cut = setTimeout(() => server.closeAllConnections(), graceMs)
+    // A connection that is kept alive turns idle only after its last answer.
+    const idle = setInterval(() => server.closeIdleConnections(), 100)
+    server.close(() => {
+      clearTimeout(cut)
+      clearInterval(idle)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}
