@@ -43,10 +43,10 @@ describe('programs of the servers', () => {
   })
 
   it('fails with that sentence and the cause, when Debian cannot be reached', async () => {
-    const apt = await program(join(folder, 'apt-get'), 'echo "cannot resolve deb.debian.org" >&2; exit 100')
+    const apt = await program(join(folder, 'apt-get'), 'echo "cannot resolve mirror.example" >&2; exit 100')
     const failed = binaries(REDIS, { ...nowhere(), apt })
     await expect(failed).rejects.toThrow(/^Redis or Valkey is missing: .*could not be fetched$/)
-    await expect(failed).rejects.toMatchObject({ cause: { stderr: 'cannot resolve deb.debian.org\n' } })
+    await expect(failed).rejects.toMatchObject({ cause: { stderr: 'cannot resolve mirror.example\n' } })
   })
 
   it('takes the newest version that Debian keeps outside of the PATH', async () => {
