@@ -113,7 +113,9 @@ export const connector = defineConnector({
   docs: 'https://docs.xosum.am/api-reference/introduction',
   config,
   // Documented for getTranscription; whether createTranscription counts too is unknown, so every call of ours does.
-  budgets: () => ({ default: { limit: 60, windowMs: 60_000, window: 'fixed' } }),
+  budgets: ({ requestsPerMinute }) => ({
+    default: { limit: requestsPerMinute, windowMs: 60_000, window: 'fixed' },
+  }),
   async check(ctx) {
     await probe(ctx)
     if (!isByWebhook(ctx.config)) return { says: 'key not refused, results by polling' }

@@ -25,7 +25,6 @@ interface Job {
 
 const NO_SAMPLE = 'This audio carries no sample transcript.'
 const UPLOAD_URL_MS = 3_600_000
-const PER_MINUTE = 60
 const DELIVERY_TRIES = 3
 /** Samples carry their transcript before the audio; the rest is only counted. */
 const HEAD_BYTES = 262_144
@@ -75,7 +74,7 @@ export const createSandbox: CreateSandbox = (options) => {
     const minute = Math.floor(options.now() / 60_000)
     window.count = window.minute === minute ? window.count + 1 : 1
     window.minute = minute
-    if (window.count > PER_MINUTE) {
+    if (window.count > account.requestsPerMinute) {
       const seconds = Math.ceil(((minute + 1) * 60_000 - options.now()) / 1000)
       return c.json({ error: 'Too many requests' }, 429, { 'retry-after': String(seconds) })
     }

@@ -38,6 +38,12 @@ export const config = z
       .regex(/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/)
       .default('audio/mpeg')
       .describe('Content-Type of the upload; Xosum does not document which one its upload URL wants'),
+    requestsPerMinute: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .default(60)
+      .describe('what Xosum allows a key in a minute; more only when it has promised you more'),
     baseUrl: z.url().default('https://app.xosum.am'),
   })
   .refine((value) => value.results !== 'webhook' || value.webhookSecret !== undefined, {

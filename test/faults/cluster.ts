@@ -37,7 +37,9 @@ export interface Cluster extends AsyncDisposable {
   rows(sql: string): Promise<Record<string, unknown>[]>
   /** Deaths of the processes so far, wanted or not. */
   deaths(): number
-  /** Waits until nothing is under way. Waits that only pass time are cut short. */
+  /** Waits that only pass time are cut short, of all steps or of those that are named in SQL. */
+  hurry(steps?: string): Promise<void>
+  /** Waits until nothing is under way, in a hurry. */
   drain(withinMs: number): Promise<void>
   reckon(): Promise<Reckoning>
 }
@@ -155,17 +157,21 @@ export async function openCluster({ random, failing, config }: ClusterOptions): 
     redis: { ...redis, flush: () => flush(redis.url) },
     rows: database.rows,
     deaths: () => deaths,
+    async hurry(steps = 'true') {
+      // Steps look for themselves whether what they wait for is over: those that come too early wait on.
+      const soon = Date.now() + SOON_MS
+      await database.rows(
+        `update steps set due_at = 0 where state = 'waiting' and due_at > ${soon} and ${steps}`,
+      )
+      await database.rows(`update breakers set retry_at = 0 where retry_at > ${soon}`)
+    },
     async drain(withinMs) {
       const left = async () => [...(await database.rows(READ.steps)), ...(await database.rows(READ.calls))]
       try {
         await until(
           'everything is done',
           async () => {
-            // Steps look for themselves whether what they wait for is over: those that come too early wait on.
-            await database.rows(
-              `update steps set due_at = 0 where state = 'waiting' and due_at > ${Date.now() + SOON_MS}`,
-            )
-            await database.rows(`update breakers set retry_at = 0 where retry_at > ${Date.now() + SOON_MS}`)
+            await cluster.hurry()
             await pause(200)
             return (await left()).length === 0
           },

@@ -39,6 +39,7 @@ const SETTINGS: NonNullable<ServeSandboxOptions['settings']> = {
   // Searches of the stand-in lag behind as HubSpot's do.
   'sandbox-hubspot': { requestsPer10s: 1_000_000, searchPerSecond: 1_000_000, indexLagMs: 1_500 },
   'sandbox-transcripto': { pollMs: 2_000 },
+  'sandbox-xosum': { requestsPerMinute: 1_000_000 },
 }
 /** Keys that only the stand-in knows. */
 const STAND_IN_KEYS = ['indexLagMs']
