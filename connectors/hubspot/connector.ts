@@ -8,6 +8,7 @@ import {
   type WritePart,
   type WrittenParts,
 } from '../../src/connector/contract.ts'
+import { readAs } from '../../src/connector/read.ts'
 import type { Verification } from '../../src/connector/verification.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { companySearch, contactSearch, emailSearch, existingId, hubspot, instantSearch } from './client.ts'
@@ -53,13 +54,10 @@ export const connector = defineConnector({
     callback: {
       verify: verification,
       receive(request) {
-        const parsed = changes.safeParse(request.json())
-        if (!parsed.success) {
-          throw new CordboardError('invalid_payload', 'HubSpot: the delivery is no list of changes')
-        }
-        if (parsed.data.length === 0) return { ignored: 'an empty list of changes' }
+        const list = readAs(changes, request.json(), 'HubSpot: the list of changes')
+        if (list.length === 0) return { ignored: 'an empty list of changes' }
         // They say that a record changed, not what it says now; calls come from the phone system.
-        return { ignored: `changes in HubSpot that no call needs: ${nameChanges(parsed.data)}` }
+        return { ignored: `changes in HubSpot that no call needs: ${nameChanges(list)}` }
       },
     },
   },

@@ -1,9 +1,10 @@
 import type { z } from 'zod'
 import type { components } from '../../openapi/transcripto.d.ts'
+import { apiUrl } from '../../src/connector/api-url.ts'
 import type { ConnectorContext } from '../../src/connector/contract.ts'
 import { failOn, scrub } from '../../src/connector/fail-on.ts'
-import { parseJson } from '../../src/connector/json.ts'
 import type { MultipartBody } from '../../src/connector/multipart.ts'
+import { readAs, readJson } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { codeOf, type Endpoint } from './map.ts'
 import {
@@ -80,14 +81,11 @@ async function ask<Schema extends z.ZodType>(
 ): Promise<{ reply: z.output<Schema>; raw: unknown } | null> {
   const what = `Transcripto: ${asked.endpoint}`
   const response = await failOn(await send(asked, ctx), { what, now: ctx.now })
-  const raw = await json(response, what)
+  const raw = await readJson(response, what)
   const code = errorIn(raw)
   if (nothing.includes(code)) return null
   if (code !== 0) throw businessError(asked.endpoint, code, raw)
-  const parsed = schema.safeParse(raw)
-  if (parsed.success) return { reply: parsed.data, raw }
-  const fields = parsed.error.issues.map((issue) => issue.path.join('.') || 'body').join(', ')
-  throw new CordboardError('invalid_payload', `${what}: the reply lacks what is documented: ${fields}`)
+  return { reply: readAs(schema, raw, `${what}: the reply`), raw }
 }
 
 function must<Got>(got: Got | null): Got {
@@ -96,8 +94,7 @@ function must<Got>(got: Got | null): Got {
 }
 
 function send({ endpoint, path = endpoint, query = {}, json, form }: Asked, ctx: Context): Promise<Response> {
-  const search = new URLSearchParams(query).toString()
-  const url = `${ctx.config.baseUrl.replace(/\/+$/, '')}${path}${search && `?${search}`}`
+  const url = apiUrl(ctx.config.baseUrl, path, query)
   const headers = {
     authorization: `Bearer ${ctx.config.token}`,
     ...(ctx.config.language === undefined ? {} : { 'accept-language': ctx.config.language }),
@@ -131,13 +128,4 @@ function businessError(endpoint: Endpoint, code: number, raw: unknown): Cordboar
     ...(words === '' ? {} : { vendorSaid: scrub(words) }),
     ...(isDownload ? { retry: 'later' } : {}),
   })
-}
-
-async function json(response: Response, what: string): Promise<unknown> {
-  const bytes = new Uint8Array(await response.arrayBuffer())
-  try {
-    return parseJson(bytes)
-  } catch (cause) {
-    throw new CordboardError('invalid_payload', `${what}: the reply is no JSON`, { cause })
-  }
 }

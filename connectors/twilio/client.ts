@@ -4,7 +4,7 @@ import type { CallEvent } from '../../src/call/facts.ts'
 import type { CheckResult, ConnectorContext } from '../../src/connector/contract.ts'
 import { encodeBase64, utf8 } from '../../src/connector/encoding.ts'
 import { failOn, readBounded } from '../../src/connector/fail-on.ts'
-import { parseJson } from '../../src/connector/json.ts'
+import { readReply } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { isFinal, isRecordingStatus, toLegEvent, toRecordingEvent } from './map.ts'
 import { account, type Config, callPage, recordingPage } from './schema.ts'
@@ -113,10 +113,7 @@ export async function checkAccount(ctx: Context): Promise<CheckResult> {
 async function get<Schema extends z.ZodType>(url: URL, schema: Schema, what: string, ctx: Context) {
   const headers = { authorization: credentials(ctx.config) }
   const response = await failOn(await ctx.fetch(url, { headers }), { what, now: ctx.now })
-  const parsed = schema.safeParse(parseJson(new Uint8Array(await response.arrayBuffer())))
-  if (parsed.success) return parsed.data
-  const fields = [...new Set(parsed.error.issues.map((issue) => issue.path.at(-1)))].join(', ')
-  throw new CordboardError('invalid_payload', `${what}: the reply lacks what is documented: ${fields}`)
+  return readReply(response, schema, what)
 }
 
 const accountPath = (config: Config) => `/2010-04-01/Accounts/${config.accountSid}`

@@ -1,9 +1,8 @@
-import type { z } from 'zod'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { defineConnector, type WebhookSide } from '../../src/connector/contract.ts'
+import { readAs } from '../../src/connector/read.ts'
 import { queryOf } from '../../src/connector/request.ts'
 import type { Claim, CustomVerification, VerifiableRequest } from '../../src/connector/verification.ts'
-import { CordboardError } from '../../src/errors.ts'
 import { checkAccount, fetchRecording, listCalls } from './client.ts'
 import { isRecordingStatus, isStatus, toHints, toLegEvent, toRecordingEvent } from './map.ts'
 import { type Config, config, recordingCallback, statusCallback } from './schema.ts'
@@ -32,14 +31,12 @@ const webhook: WebhookSide<Config, CallEvent> = {
     for (const [name, value] of isGet ? request.query : request.form()) if (value !== '') fields[name] = value
     const hints = toHints(request.query)
     if (fields.RecordingSid !== undefined && fields.RecordingStatus !== undefined) {
-      const { data, error } = recordingCallback.safeParse(fields)
-      if (!data) throw unreadable('recording', error)
+      const data = readAs(recordingCallback, fields, 'Twilio: the recording callback')
       if (isRecordingStatus(data.status)) return { events: [toRecordingEvent(data, hints, ctx)] }
       return { ignored: `the recording status ${data.status} is not known` }
     }
     if (fields.CallStatus === undefined) return { ignored: 'neither a call status nor a recording status' }
-    const { data, error } = statusCallback.safeParse(fields)
-    if (!data) throw unreadable('status', error)
+    const data = readAs(statusCallback, fields, 'Twilio: the status callback')
     if (isStatus(data.status)) return { events: [toLegEvent(data, hints, ctx)] }
     return { ignored: `the call status ${data.status} is not known` }
   },
@@ -56,11 +53,6 @@ export const connector = defineConnector({
 
 const isForm = (request: VerifiableRequest): boolean =>
   (request.headers.get('content-type') ?? '').toLowerCase().startsWith('application/x-www-form-urlencoded')
-
-function unreadable(kind: string, error: z.ZodError): CordboardError {
-  const names = [...new Set(error.issues.map((issue) => issue.path.join('.')))].join(', ')
-  return new CordboardError('invalid_payload', `Twilio: the ${kind} callback cannot be read: ${names}`)
-}
 
 // ── Signature: https://www.twilio.com/docs/usage/security and npm twilio 6.2.0, read 2026-11-20 ────────────────────────
 

@@ -1,8 +1,8 @@
-import type { z } from 'zod'
 import type { paths } from '../../openapi/xosum.d.ts'
+import { apiUrl } from '../../src/connector/api-url.ts'
 import type { AudioSource, ConnectorContext } from '../../src/connector/contract.ts'
 import { failOn, readBounded, scrub } from '../../src/connector/fail-on.ts'
-import { parseJson } from '../../src/connector/json.ts'
+import { readAs, readJson, readReply } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
 import type { Config, Transcription } from './schema.ts'
 import { created, transcription } from './schema.ts'
@@ -16,15 +16,15 @@ const UPLOAD_TIMEOUT_MS = 600_000
 export async function createTranscription(job: Job, ctx: Context) {
   const response = await ask('/api/createTranscription', ctx, { body: JSON.stringify(job) })
   const what = 'Xosum: create the job'
-  return read(await failOn(response, { what, now: ctx.now }), created, what)
+  return readReply(await failOn(response, { what, now: ctx.now }), created, what)
 }
 
 /** The job with the reply as received. */
 export async function getTranscription(docId: string, ctx: Context): Promise<[Transcription, unknown]> {
   const response = await ask('/api/getTranscription', ctx, { query: { docId } })
   const what = 'Xosum: get the transcription'
-  const reply = await json(await failOn(response, { what, now: ctx.now }), what)
-  return [parse(reply, transcription, what), reply]
+  const reply = await readJson(await failOn(response, { what, now: ctx.now }), what)
+  return [readAs(transcription, reply, `${what}: the reply`), reply]
 }
 
 /**
@@ -70,30 +70,9 @@ interface Asked {
 }
 
 function ask(path: keyof paths, ctx: Context, { query = {}, body }: Asked): Promise<Response> {
-  const search = new URLSearchParams(query).toString()
-  const url = `${ctx.config.baseUrl.replace(/\/+$/, '')}${path}${search && `?${search}`}`
+  const url = apiUrl(ctx.config.baseUrl, path, query)
   const authorization = `Bearer ${ctx.config.apiKey}`
   if (body === undefined) return ctx.fetch(url, { headers: { authorization } })
   const headers = { authorization, 'content-type': 'application/json' }
   return ctx.fetch(url, { method: 'POST', headers, body })
-}
-
-async function json(response: Response, what: string): Promise<unknown> {
-  const bytes = new Uint8Array(await response.arrayBuffer())
-  try {
-    return parseJson(bytes)
-  } catch (cause) {
-    throw new CordboardError('invalid_payload', `${what}: the reply is no JSON`, { cause })
-  }
-}
-
-function parse<Schema extends z.ZodType>(reply: unknown, schema: Schema, what: string): z.output<Schema> {
-  const parsed = schema.safeParse(reply)
-  if (parsed.success) return parsed.data
-  const fields = parsed.error.issues.map((issue) => issue.path.join('.') || 'body').join(', ')
-  throw new CordboardError('invalid_payload', `${what}: the reply lacks what is documented: ${fields}`)
-}
-
-async function read<Schema extends z.ZodType>(response: Response, schema: Schema, what: string) {
-  return parse(await json(response, what), schema, what)
 }

@@ -7,6 +7,7 @@ import {
 } from '../../src/connector/contract.ts'
 import { scrub } from '../../src/connector/fail-on.ts'
 import { asObject } from '../../src/connector/json.ts'
+import { readAs } from '../../src/connector/read.ts'
 import { CordboardError, type ErrorCode } from '../../src/errors.ts'
 import { createTranscription, getTranscription, probe, upload } from './client.ts'
 import { isByWebhook, partsOf, toAnalysisEvent, toJob, toTranscript, toTranscriptEvent } from './map.ts'
@@ -94,11 +95,10 @@ const analysis: AnalysisRole<Config> = {
       // An older copy of the vendor's page shows the transcript's webhook without event_type.
       const isTranscript = type === undefined && transcription !== undefined
       if (type === 'transcript_ready' || isTranscript) {
-        const read = transcriptReady.safeParse(body)
-        if (read.success) return { events: [toTranscriptEvent(read.data, body, ctx.config)] }
+        const read = readAs(transcriptReady, body, 'Xosum: transcript_ready')
+        return { events: [toTranscriptEvent(read, body, ctx.config)] }
       } else if (type === 'analysis_ready') {
-        const read = analysisReady.safeParse(body)
-        if (read.success) return { events: [toAnalysisEvent(read.data, body)] }
+        return { events: [toAnalysisEvent(readAs(analysisReady, body, 'Xosum: analysis_ready'), body)] }
       } else if (typeof type === 'string') {
         return { ignored: `event_type ${type.slice(0, 64)} is not one we read` }
       }

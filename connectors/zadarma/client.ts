@@ -1,12 +1,15 @@
 import type { z } from 'zod'
 import type { Call, Recording } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
+import { toInstant, toWallClock } from '../../src/call/zone.ts'
+import { apiUrl } from '../../src/connector/api-url.ts'
 import type { CheckResult, ConnectorContext } from '../../src/connector/contract.ts'
 import { encodeAs, encodeHex, utf8 } from '../../src/connector/encoding.ts'
 import { failOn, scrub } from '../../src/connector/fail-on.ts'
 import { asObject, parseJson } from '../../src/connector/json.ts'
+import { readAs } from '../../src/connector/read.ts'
 import { CordboardError, type ErrorCode } from '../../src/errors.ts'
-import { toInstant, toListedEvents, toWallClock } from './map.ts'
+import { toListedEvents } from './map.ts'
 import { accountClock, type Config, recordLink, type StatisticsRow, statistics } from './schema.ts'
 
 type Context = ConnectorContext<Config>
@@ -119,7 +122,7 @@ async function get<Schema extends z.ZodType>(
   const params = new URLSearchParams(query)
   params.sort()
   const text = params.toString()
-  const url = `${ctx.config.baseUrl.replace(/\/+$/, '')}${path}${text && `?${text}`}`
+  const url = apiUrl(ctx.config.baseUrl, path, Object.fromEntries(params))
   const response = await ctx.fetch(url, {
     headers: { authorization: await authorization(path, text, ctx) },
     bucket,
@@ -133,10 +136,7 @@ async function get<Schema extends z.ZodType>(
       vendorSaid: scrub(String(message ?? '')),
     })
   }
-  const parsed = schema.safeParse(reply)
-  if (parsed.success) return parsed.data
-  const fields = [...new Set(parsed.error.issues.map((issue) => issue.path.at(-1)))].join(', ')
-  throw new CordboardError('invalid_payload', `${what}: the reply lacks what is documented: ${fields}`)
+  return readAs(schema, reply, `${what}: the reply`)
 }
 
 /** Ids of recordings are documented as JSON numbers: read as such, 1772623353.75280 would lose its last digit. */

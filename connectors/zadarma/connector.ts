@@ -1,6 +1,6 @@
-import type { z } from 'zod'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { defineConnector, type WebhookSide } from '../../src/connector/contract.ts'
+import { readAs } from '../../src/connector/read.ts'
 import { queryOf } from '../../src/connector/request.ts'
 import type { Claim, VerifiableRequest } from '../../src/connector/verification.ts'
 import { CordboardError } from '../../src/errors.ts'
@@ -37,14 +37,11 @@ const webhook: WebhookSide<Config, CallEvent> = {
     if (event === undefined)
       throw new CordboardError('invalid_payload', 'Zadarma: the form has no field event')
     if (event === 'NOTIFY_RECORD') {
-      const { data, error } = recordNotice.safeParse(fields)
-      if (!data) throw unreadable(event, error)
-      return { events: [toRecordEvent(data, ctx)] }
+      return { events: [toRecordEvent(readAs(recordNotice, fields, `Zadarma: ${event}`), ctx)] }
     }
     if (!isCallEvent(event)) return { ignored: `${event.slice(0, 64)} is no event of a call` }
-    const { data, error } = callNotice.safeParse(fields)
-    if (!data) throw unreadable(event, error)
-    return { events: [toCallEvent(event, data, request.receivedAt, ctx)] }
+    const notice = readAs(callNotice, fields, `Zadarma: ${event}`)
+    return { events: [toCallEvent(event, notice, request.receivedAt, ctx)] }
   },
 }
 
@@ -70,11 +67,6 @@ function echoed(request: VerifiableRequest): string | null {
   if (request.method !== 'POST' || request.body.length > 1024) return null
   const form = request.form()
   return form.has('event') ? null : form.get('zd_echo')
-}
-
-function unreadable(event: string, error: z.ZodError): CordboardError {
-  const names = [...new Set(error.issues.map((issue) => issue.path.join('.')))].join(', ')
-  return new CordboardError('invalid_payload', `Zadarma: ${event} cannot be read: ${names}`)
 }
 
 // ── Signature: https://zadarma.com/en/support/api/ and github.com/zadarma/user-api-v1, read 2026-11-20 ─────────────────

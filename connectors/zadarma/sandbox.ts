@@ -1,4 +1,5 @@
 import { type Context, Hono } from 'hono'
+import { toWallClock } from '../../src/call/zone.ts'
 import { encodeAs, encodeHex } from '../../src/connector/encoding.ts'
 import {
   type CreateSandbox,
@@ -6,7 +7,6 @@ import {
   type SampleCall,
   type SandboxWebhook,
 } from '../../src/connector/sandbox.ts'
-import { toWallClock } from './map.ts'
 import { config } from './schema.ts'
 
 /**

@@ -2,6 +2,7 @@ import type { z } from 'zod'
 import type { Analysis, Part, Transcript } from '../call/analysis.ts'
 import type { Call, Recording } from '../call/call.ts'
 import type { CallEvent } from '../call/facts.ts'
+import type { Signer } from './platform.ts'
 import type { VerifiableRequest, Verification } from './verification.ts'
 
 /**
@@ -125,8 +126,15 @@ export interface Reply {
 }
 
 export interface WebhookSide<Config, Event> {
-  /** Answered before verification, pure, stores nothing; echoes only a bounded plain token. Null: not a handshake. */
-  handshake?(request: VerifiableRequest, ctx: MapContext<Config>): Reply | null
+  /**
+   * Answered before verification, stores nothing, asks nobody; echoes only a bounded plain token. Null: not a handshake.
+   * `signer` is for vendors that want the token back signed with their secret.
+   */
+  handshake?(
+    request: VerifiableRequest,
+    ctx: MapContext<Config>,
+    signer: Signer,
+  ): Reply | null | Promise<Reply | null>
   verify(config: Config): Verification
   /** Answer to an accepted delivery; default 202 with no body. */
   reply?: Reply
@@ -314,10 +322,46 @@ export interface Connector<Schema extends z.ZodType = z.ZodType> {
   /** One cheap call that proves the credentials; returns what an operator should know (missing scopes as warnings). */
   check(ctx: ConnectorContext<z.output<Schema>>): Promise<CheckResult>
   budgets?(config: z.output<Schema>): Record<string, Budget>
+  operations?: Operations<z.output<Schema>>
   telephony?: TelephonyRole<z.output<Schema>>
   analysis?: AnalysisRole<z.output<Schema>>
   crm?: CrmRole<z.output<Schema>>
 }
+
+// ── By hand ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A file that the operator names, read as it is sent. */
+export interface GivenFile {
+  name: string
+  contentType: string
+  bytes: number
+  open(): Promise<ReadableStream<Uint8Array>>
+}
+
+export interface OperationContext<Config> extends ConnectorContext<Config> {
+  /** Throws `config` when none was given. */
+  file(): GivenFile
+}
+
+/**
+ * Something that the vendor's API does and no call needs by itself: reading a list of reports, adding a checklist. For
+ * people: `cordboard backend <connection> <resource> <verb> [--name value …] [--file path]`.
+ */
+export interface Operation<Config, Input extends z.ZodObject = z.ZodObject> {
+  /** One line of help: "the reports of the account". */
+  says: string
+  /** Its page at the vendor. */
+  docs: string
+  /** Names are those of the options. Values come as text: use z.coerce for numbers. */
+  input: Input
+  /** Costs money or changes what others see: asked for before it is done. */
+  changes?: 'costs' | 'changes'
+  /** JSON to be shown, or an answer whose body is a file. */
+  run(input: z.output<Input>, ctx: OperationContext<Config>): Promise<unknown>
+}
+
+/** Resource → verb → operation. */
+export type Operations<Config> = Readonly<Record<string, Readonly<Record<string, Operation<Config>>>>>
 
 export interface CheckResult {
   /** One line: "account Support, 3 numbers". No secret, no phone number. */

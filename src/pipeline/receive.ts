@@ -84,8 +84,10 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
       receivedAt: new Date(receivedAt).toISOString(),
     })
     const settings = { connection: connection.id, config: connection.settings, region: connection.region }
-    const handshake = side.handshake?.(inbound, settings)
-    if (handshake) return toResponse(handshake)
+    if (side.handshake) {
+      const handshake = await side.handshake(inbound, settings, deps.signer)
+      if (handshake) return toResponse(handshake)
+    }
 
     const verification = side.verify(connection.settings)
     const verified = await verifyRequest(inbound, verification, { now: receivedAt, signer: deps.signer })

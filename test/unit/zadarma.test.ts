@@ -2,12 +2,13 @@ import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { authorization, md5 } from '../../connectors/zadarma/client.ts'
 import { connector } from '../../connectors/zadarma/connector.ts'
-import { resultOf, toInstant, toListedEvents, toWallClock } from '../../connectors/zadarma/map.ts'
+import { resultOf, toListedEvents } from '../../connectors/zadarma/map.ts'
 import { createSandbox } from '../../connectors/zadarma/sandbox.ts'
 import { config, statistics } from '../../connectors/zadarma/schema.ts'
 import { call as callSchema, type Recording } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { foldEvents, progressOf } from '../../src/call/merge.ts'
+import { toInstant, toWallClock } from '../../src/call/zone.ts'
 import { createContext } from '../../src/connector/context.ts'
 import type { HttpFetch } from '../../src/connector/platform.ts'
 import { inboundRequest } from '../../src/connector/request.ts'
@@ -400,7 +401,7 @@ describe('the configuration', () => {
 })
 
 describe('the handshake', () => {
-  const shake = (method: string, query: string, body = '') =>
+  const shake = async (method: string, query: string, body = '') =>
     webhook?.handshake?.(
       inboundRequest({
         method,
@@ -411,14 +412,15 @@ describe('the handshake', () => {
         receivedAt: '',
       }),
       { connection: 'pbx', config: config.parse(SETTINGS), region: 'FR' },
+      testSigner,
     )
-  it('echoes a plain token and nothing else', () => {
-    expect(shake('GET', '?zd_echo=abc_-1')?.body).toBe('abc_-1')
-    expect(shake('POST', '', 'zd_echo=abc')?.body).toBe('abc')
-    expect(shake('GET', `?zd_echo=${'a'.repeat(129)}`)).toBeNull()
-    expect(shake('GET', '?zd_echo=a%0Db')).toBeNull()
-    expect(shake('GET', '?zd_echo=')).toBeNull()
-    expect(shake('POST', '', 'event=NOTIFY_START&zd_echo=abc')).toBeNull()
-    expect(shake('POST', '', `zd_echo=abc&pad=${'x'.repeat(2000)}`)).toBeNull()
+  it('echoes a plain token and nothing else', async () => {
+    expect((await shake('GET', '?zd_echo=abc_-1'))?.body).toBe('abc_-1')
+    expect((await shake('POST', '', 'zd_echo=abc'))?.body).toBe('abc')
+    expect(await shake('GET', `?zd_echo=${'a'.repeat(129)}`)).toBeNull()
+    expect(await shake('GET', '?zd_echo=a%0Db')).toBeNull()
+    expect(await shake('GET', '?zd_echo=')).toBeNull()
+    expect(await shake('POST', '', 'event=NOTIFY_START&zd_echo=abc')).toBeNull()
+    expect(await shake('POST', '', `zd_echo=abc&pad=${'x'.repeat(2000)}`)).toBeNull()
   })
 })

@@ -35,20 +35,20 @@ export function meaningTests(subject: Subject): void {
 function fixtureTests(subject: Subject, fixture: Fixture): void {
   const wanted = fixture.expect
   const raw = rawOf(fixture)
-  const handshake = () =>
-    sideFor(subject, fixture).handshake?.(inboundRequest(raw), contextOf(subject, fixture))
+  const handshake = async () =>
+    sideFor(subject, fixture).handshake?.(inboundRequest(raw), contextOf(subject, fixture), testSigner)
 
   if ('handshake' in wanted) {
-    test('is answered as a handshake', () => {
-      const { headers, ...answer } = handshake() ?? { status: 0 }
+    test('is answered as a handshake', async () => {
+      const { headers, ...answer } = (await handshake()) ?? { status: 0 }
       const { headers: wantedHeaders, ...wantedAnswer } = wanted.handshake
       expect(answer).toEqual(wantedAnswer)
       expect(lowerKeys(headers)).toMatchObject(lowerKeys(wantedHeaders))
     })
     return
   }
-  test('is no handshake', () => {
-    expect(handshake() ?? null).toBeNull()
+  test('is no handshake', async () => {
+    expect((await handshake()) ?? null).toBeNull()
   })
   if ('refused' in wanted) return
 
