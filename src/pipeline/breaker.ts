@@ -27,6 +27,8 @@ export const needsCheck = (row: Pick<BreakerRow, 'state' | 'code'>) =>
 /** Breakers as this worker knows them; the store has the truth, `refresh` reads it (with every sweep). */
 export function createBreakers(deps: Pick<Deps, 'store' | 'now' | 'random' | 'log' | 'config'>) {
   let rows = new Map<string, BreakerRow>()
+  /** Lanes where a step of ours tries whether the vendor is back, and until when nobody else does. */
+  const tries = new Map<string, number>()
 
   const save = (row: BreakerRow): Query => {
     rows.set(row.connection, row)
@@ -38,6 +40,7 @@ export function createBreakers(deps: Pick<Deps, 'store' | 'now' | 'random' | 'lo
   }
 
   const close = (row: BreakerRow): Query[] => {
+    tries.delete(row.connection)
     const nothing = { code: null, says: null, failures: 0, opened_at: null, retry_at: null }
     const closed = save({ connection: row.connection, state: 'closed', ...nothing })
     if (row.state === 'closed') return [closed]
@@ -59,9 +62,11 @@ export function createBreakers(deps: Pick<Deps, 'store' | 'now' | 'random' | 'lo
       if (row?.state !== 'open' || !deps.config.connections.has(lane)) return { room: wanted, at: null }
       if (needsCheck(row)) return { room: staysOpenFor(row) ? wanted : 0, at: null }
       const retryAt = row.retry_at ?? deps.now()
-      if (retryAt > deps.now()) return { room: 0, at: retryAt }
+      const tryUntil = tries.get(lane) ?? 0
+      const at = Math.max(retryAt, tryUntil)
+      if (at > deps.now()) return { room: 0, at }
       // Half open: nobody else tries until this one has had time to answer.
-      rows.set(lane, { ...row, retry_at: deps.now() + FIRST_PAUSE_MS })
+      tries.set(lane, deps.now() + FIRST_PAUSE_MS)
       return { room: Math.min(1, wanted), at: null }
     },
 
@@ -91,6 +96,9 @@ export function createBreakers(deps: Pick<Deps, 'store' | 'now' | 'random' | 'lo
       const row = rows.get(connection)
       // What it waits for stays the same: only a check ends it, whatever else goes wrong meanwhile.
       if (row && needsCheck(row)) return []
+      // Only the step that tried shows that the vendor is still down. Those that were under way when it opened fail with
+      // the same moment, and would make five minutes of a pause of seconds.
+      if (row?.state === 'open' && !trips && !tries.delete(connection)) return []
       const failures = (row?.failures ?? 0) + 1
       const now = deps.now()
       const opens = trips || row?.state === 'open' || failures >= PATIENCE
