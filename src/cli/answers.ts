@@ -35,6 +35,19 @@ export interface Issue {
   callId: string | null
 }
 
+export interface FlowExplained {
+  flows: { name: string; takes: boolean; why: string }[]
+  flow: string | null
+  forbidden: string | null
+  backends: { connection: string; takes: boolean; why: string }[]
+  write: string[]
+}
+
+export interface Rerunning {
+  steps: number
+  paidBefore: { connection: string; at: string }[]
+}
+
 export interface Replayed {
   matched: number
   replayed: number

@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline/promises'
 import { EXIT } from './exit.ts'
+import { wrong } from './parse.ts'
 
 export interface Asker {
   /** The answer, or `fallback` for an empty one. */
@@ -22,5 +23,21 @@ export function createAsker(): Asker {
       return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `)).trim())
     },
     close: () => lines.close(),
+  }
+}
+
+/** Before something that costs or cannot be taken back: a person's yes. Throws `usage` where nobody can be asked. */
+export async function agreed(command: string, question: string, canAsk: boolean): Promise<boolean> {
+  if (!canAsk)
+    throw wrong(
+      command,
+      'Nobody can be asked here',
+      'Add --yes to do it, or --dry-run to see what it would do',
+    )
+  const asker = createAsker()
+  try {
+    return await asker.yes(question)
+  } finally {
+    asker.close()
   }
 }

@@ -28,6 +28,7 @@ export const commands: Readonly<Record<string, Entry>> = {
     load: () => import('./commands/replay.ts'),
   },
   rerun: { about: 'Does a call’s work again', load: () => import('./commands/rerun.ts') },
+  flow: { about: 'Says which way a call goes, and why', load: () => import('./commands/flow.ts') },
   config: {
     about: 'Checks, prints, describes the configuration',
     load: () => import('./commands/config.ts'),

@@ -79,6 +79,7 @@ export async function loadConnection(
           allowPrivate: entry.data.allowPrivate ?? [],
           concurrency: entry.data.concurrency,
           deliveriesPerMinute: entry.data.deliveriesPerMinute,
+          minutesPerDay: entry.data.minutesPerDay,
           recordingWaitMs: entry.data.recordingWaitMs,
           secrets: [...new Set(resolved.secrets)],
         }

@@ -18,6 +18,8 @@ export interface ConnectionInput {
   region?: string
   /** Steps of this connection at once, per worker; default 8. */
   concurrency?: number
+  /** Of an analysis service: minutes of conversation given to it on one day (UTC). */
+  minutesPerDay?: number
   /** How long to wait for a recording nobody announced, in ms. */
   recordingWaitMs?: number
   [key: string]: unknown
@@ -33,6 +35,8 @@ export interface FlowInput {
   write: readonly string[]
   /** What becomes of callers the CRM does not know; default `unmatched`. */
   unknownCaller?: 'create' | 'skip' | 'unmatched'
+  /** Calls that no analysis service may be given: they are written with their own facts. */
+  noAnalysis?: { when?: FlowRule; numbers?: readonly string[] }
 }
 
 /** Durations are text: `30 days`, `12 months`, `forever`. */

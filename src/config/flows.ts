@@ -1,5 +1,6 @@
+import { normalisePhone } from '../call/phone.ts'
 import type { Connector } from '../connector/contract.ts'
-import { flowPredicate } from './filter.ts'
+import { type Condition, conditionOf } from './filter.ts'
 import { contentHash } from './hash.ts'
 import type { Flow } from './model.ts'
 import { type ConfigProblem, orList, pathText } from './problem.ts'
@@ -12,6 +13,7 @@ const ROLES = { from: 'telephony', analyze: 'analysis', write: 'crm' } as const
 export async function loadFlows(
   entries: ReadonlyMap<number, FlowEntry>,
   connectors: ReadonlyMap<string, Connector | null>,
+  region: string | undefined,
 ): Promise<{ flows: Flow[]; problems: ConfigProblem[] }> {
   const problems: ConfigProblem[] = []
   const flows: Flow[] = []
@@ -29,7 +31,23 @@ export async function loadFlows(
     else names.set(name, index)
     const { from, analyze, write, unknownCaller } = entry
     const version = (await contentHash(entry)).slice(0, 16)
-    flows.push({ name, from, analyze, write, unknownCaller, when: flowPredicate(entry.when), version })
+    const refused = refusedNumbers(entry, region)
+    problems.push(
+      ...refused.problems.map((problem) => ({
+        ...problem,
+        path: `${pathText(['flows', index])}${problem.path}`,
+      })),
+    )
+    flows.push({
+      name,
+      from,
+      analyze,
+      write,
+      unknownCaller,
+      when: conditionOf(entry.when),
+      noAnalysis: noAnalysisOf(entry, refused.numbers),
+      version,
+    })
   }
   return { flows, problems }
 }
@@ -66,5 +84,41 @@ function sameName(index: number, first: number, name: string): ConfigProblem {
     expected: 'a name of its own',
     seen: `the name of flows[${first}]`,
     fix: 'Give each of them its own name',
+  }
+}
+
+/** As E.164, so that a call's number is found however either was written. */
+function refusedNumbers(
+  { noAnalysis }: FlowEntry,
+  region: string | undefined,
+): { numbers: ReadonlySet<string>; problems: ConfigProblem[] } {
+  const numbers = new Set<string>()
+  const problems: ConfigProblem[] = []
+  for (const [i, raw] of (noAnalysis?.numbers ?? []).entries()) {
+    const { e164 } = normalisePhone(raw, region)
+    if (e164 !== null) numbers.add(e164)
+    else {
+      problems.push({
+        path: `.noAnalysis.numbers[${i}]`,
+        what: 'This is no phone number',
+        expected: 'a number with its country code, or national with a region',
+        seen: `${raw.length} characters`,
+        fix: 'Write it as +33…, or set region for the configuration',
+      })
+    }
+  }
+  return { numbers, problems }
+}
+
+/** The rule of a flow that keeps calls from every analysis service. */
+function noAnalysisOf({ noAnalysis }: FlowEntry, numbers: ReadonlySet<string>): Condition | undefined {
+  if (noAnalysis === undefined) return undefined
+  const when = conditionOf(noAnalysis.when)
+  return (call) => {
+    const phone = call.customer?.phone
+    if (phone != null && numbers.has(phone))
+      return 'the outside number is on the list of those that are not analysed'
+    if (when === undefined || when(call) !== null) return null
+    return 'the call fits the rule of those that are not analysed'
   }
 }

@@ -39,7 +39,7 @@ export async function loadConfig(raw: unknown, options: LoadOptions): Promise<Lo
     problems.push(...one.problems)
   }
   const connectors = new Map([...connections].map(([id, { connector }]) => [id, connector]))
-  const { flows, problems: wrongFlows } = await loadFlows(flowEntries(at(raw, ['flows'])), connectors)
+  const { flows, problems: wrongFlows } = await loadFlows(flowEntries(at(raw, ['flows'])), connectors, region)
   problems.push(...wrongFlows)
   if (!file.success || problems.length > 0) return { problems: inOrder(problems) }
 

@@ -1,5 +1,6 @@
-import type { Call, Direction, Result } from '../call/call.ts'
+import type { Call, Direction, MEDIA, Result } from '../call/call.ts'
 import type { Connector } from '../connector/contract.ts'
+import type { Condition } from './filter.ts'
 
 /** The configuration after it was read, checked and its secrets resolved: what the rest of the program sees. */
 export interface Config {
@@ -26,6 +27,8 @@ export interface Connection {
   concurrency: number
   /** Authentic deliveries taken per minute and process; undefined: all. */
   deliveriesPerMinute?: number | undefined
+  /** Minutes of conversation given to it for analysis on one day (UTC); undefined: all. */
+  minutesPerDay?: number | undefined
   /** How long to wait for a recording nobody announced, in ms; overrides the connector's. */
   recordingWaitMs: number | undefined
   /** Every secret value in its settings, for masking. */
@@ -35,7 +38,9 @@ export interface Connection {
 export interface Flow {
   name: string
   from: readonly string[]
-  when: ((call: Call) => boolean) | undefined
+  when: Condition | undefined
+  /** Why a call must not be given to any analysis service; null: it may. Undefined: every call may. */
+  noAnalysis?: Condition | undefined
   /** Analysis connections in order of preference; empty: the call's own facts are written. */
   analyze: readonly string[]
   write: readonly string[]
@@ -44,13 +49,19 @@ export interface Flow {
   version: string
 }
 
+type Medium = (typeof MEDIA)[number]
+
 /** A flow's condition in a JSON file. All given keys must hold. */
 export interface FlowFilter {
+  medium?: Medium | readonly Medium[] | undefined
   direction?: Direction | readonly Direction[] | undefined
   result?: Result | readonly Result[] | undefined
   minTalkMs?: number | undefined
+  maxTalkMs?: number | undefined
   segment?: string | readonly string[] | undefined
   language?: string | readonly string[] | undefined
+  /** Any of them. */
+  tags?: string | readonly string[] | undefined
 }
 
 /** A flow's condition as it is written: a function in TypeScript, a filter in JSON. */

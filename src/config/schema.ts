@@ -1,6 +1,6 @@
 import { isSupportedCountry } from 'libphonenumber-js'
 import { z } from 'zod'
-import { DIRECTIONS, RESULTS } from '../call/call.ts'
+import { DIRECTIONS, MEDIA, RESULTS } from '../call/call.ts'
 import type { Connector } from '../connector/contract.ts'
 import { DURATION, durationMs } from './duration.ts'
 import type { FlowRule } from './model.ts'
@@ -22,6 +22,9 @@ const LONGEST_WAIT_MS = 86_400_000
 const SHORTEST_CALLS_MS = 7 * 86_400_000
 /** More than any process takes: a limit above it would be none. */
 const MOST_PER_MINUTE = 1_000_000
+const MOST_MINUTES = 100_000_000
+/** Longer lists belong into tags that the sender sets. */
+const MOST_NUMBERS = 10_000
 
 const connectionId = z.string().regex(CONNECTION_ID, 'lower-case letters, digits and "-", at most 63')
 
@@ -57,6 +60,14 @@ export const commonKeys = {
     .max(MOST_PER_MINUTE)
     .optional()
     .describe('authentic deliveries taken per minute and process; a sender of more is told to come back'),
+  minutesPerDay: z
+    .int()
+    .min(1)
+    .max(MOST_MINUTES)
+    .optional()
+    .describe(
+      'minutes of conversation given to this service for analysis on one day (UTC); then calls wait for the next',
+    ),
   recordingWaitMs: z
     .int()
     .min(0)
@@ -66,11 +77,14 @@ export const commonKeys = {
 }
 
 const flowFilter = z.strictObject({
+  medium: oneOrMore(z.enum(MEDIA)).optional(),
   direction: oneOrMore(z.enum(DIRECTIONS)).optional(),
   result: oneOrMore(z.enum(RESULTS)).optional(),
   minTalkMs: z.int().min(0).optional().describe('shortest conversation, in milliseconds'),
+  maxTalkMs: z.int().min(0).optional().describe('longest conversation, in milliseconds'),
   segment: oneOrMore(z.string().min(1)).optional(),
   language: oneOrMore(z.string().min(2)).optional().describe('"fr" also takes "fr-CA"'),
+  tags: oneOrMore(z.string().min(1)).optional().describe('any of these'),
 })
 
 const flowKeys = {
@@ -112,10 +126,24 @@ const fileKeys = {
     .describe('how long things are kept'),
 }
 
+const noAnalysisKeys = {
+  numbers: z
+    .array(z.string().min(3).max(32))
+    .max(MOST_NUMBERS)
+    .optional()
+    .describe('calls of these outside numbers are analysed by nobody'),
+}
+
 /** A file as JSON can hold it: what the JSON Schema is made of. */
 export const jsonFile = z.strictObject({
   ...fileKeys,
-  flows: z.array(z.strictObject({ ...flowKeys, when: flowFilter.optional() })),
+  flows: z.array(
+    z.strictObject({
+      ...flowKeys,
+      when: flowFilter.optional(),
+      noAnalysis: z.strictObject({ ...noAnalysisKeys, when: flowFilter.optional() }).optional(),
+    }),
+  ),
 })
 
 const rule = z.union([flowFilter, z.custom<FlowRule>((value) => typeof value === 'function')])
@@ -123,7 +151,13 @@ const rule = z.union([flowFilter, z.custom<FlowRule>((value) => typeof value ===
 /** The same, with what only TypeScript can hold. */
 export const configFile = z.strictObject({
   ...fileKeys,
-  flows: z.array(z.strictObject({ ...flowKeys, when: rule.optional() })),
+  flows: z.array(
+    z.strictObject({
+      ...flowKeys,
+      when: rule.optional(),
+      noAnalysis: z.strictObject({ ...noAnalysisKeys, when: rule.optional() }).optional(),
+    }),
+  ),
 })
 
 export type ConfigFile = z.output<typeof configFile>
@@ -134,7 +168,10 @@ export function knownKeys(path: readonly PropertyKey[]): readonly string[] | nul
   if (path.length === 0) return Object.keys(configFile.shape)
   if (path[0] === 'keep') return Object.keys(configFile.shape.keep.unwrap().shape)
   if (path[0] !== 'flows') return null
-  return Object.keys(path.length === 2 ? configFile.shape.flows.element.shape : flowFilter.shape)
+  if (path.length === 2) return Object.keys(configFile.shape.flows.element.shape)
+  return path.at(-1) === 'noAnalysis'
+    ? ['when', ...Object.keys(noAnalysisKeys)]
+    : Object.keys(flowFilter.shape)
 }
 
 function isConnector(value: unknown): boolean {

@@ -18,7 +18,7 @@ export async function readCall(
   id: string,
   withRaw: boolean,
 ): Promise<z.infer<typeof callDetail>> {
-  const row = await follow(deps.store, id)
+  const row = await findCall(deps.store, id)
   const ids = [row.id, ...(await joinedInto(deps.store, row.id))]
   const [timeline, steps, submissions, writeBacks] = await Promise.all([
     readTimeline(deps, ids),
@@ -47,8 +47,9 @@ export async function readCall(
   }
 }
 
-/** A chain is short (a transfer of a transfer); the bound is against a circle that should not exist. */
-async function follow({ db }: Pick<Store, 'db'>, id: string): Promise<CallRow> {
+/**
+ * The call, or the one it was joined into; throws `unknown_object`. A chain is short (a transfer of a transfer); the bound is against a circle that should not exist. */
+export async function findCall({ db }: Pick<Store, 'db'>, id: string): Promise<CallRow> {
   let next: string | null = id
   for (let hops = 0; next !== null && hops < 16; hops++) {
     const row: CallRow | undefined = await db

@@ -4,10 +4,11 @@ import { ID_PREFIXES } from '../call/ids.ts'
 import { phoneSearchKeys } from '../call/phone.ts'
 import { callOf } from '../pipeline/call-row.ts'
 import type { Deps } from '../pipeline/deps.ts'
+import { explainFlow } from '../pipeline/explain.ts'
 import { rerunCall } from '../pipeline/rerun.ts'
 import { type CallFilter, type CallPage, listCalls } from '../store/list-calls.ts'
 import { type Api, needs } from './auth.ts'
-import { readCall } from './call-detail.ts'
+import { findCall, readCall } from './call-detail.ts'
 import { callDetail } from './call-schema.ts'
 import { connectionId, exactly, idOf, instantParameter, limit } from './parameters.ts'
 import { always, at, bounded, instantOf, json, pageOf, unknown } from './responses.ts'
@@ -84,6 +85,30 @@ const show = createRoute({
   responses: { ...always, ...unknown, 200: json(callDetail, 'The call, or the one it was joined into') },
 })
 
+const rerunning = z
+  .object({
+    steps: z.int().describe('steps that were planned'),
+    paidBefore: z
+      .array(z.object({ connection: z.string(), at }))
+      .describe('services that were handed the call before: it may be paid for again'),
+  })
+  .openapi('Rerunning')
+
+const verdict = { takes: z.boolean(), why: z.string() }
+const explained = z
+  .object({
+    flows: z
+      .array(z.object({ name: z.string(), ...verdict }))
+      .describe('in the order of the configuration; the first that takes the call has it'),
+    flow: z.string().nullable().describe('null: no flow takes it'),
+    forbidden: z.string().nullable().describe('why nobody is given the call for analysis'),
+    backends: z
+      .array(z.object({ connection: z.string(), ...verdict }))
+      .describe('in the order in which they are asked'),
+    write: z.array(z.string()),
+  })
+  .openapi('FlowExplained')
+
 const rerun = createRoute({
   ...needs('operator'),
   method: 'post',
@@ -99,6 +124,7 @@ const rerun = createRoute({
         'application/json': {
           schema: exactly({
             from: z.enum(['submit', 'match', 'write']).describe('the first step that is done again'),
+            dryRun: z.boolean().default(false).describe('only say what it would do, and cost'),
           }).openapi('Rerun'),
         },
       },
@@ -108,11 +134,21 @@ const rerun = createRoute({
     ...always,
     ...unknown,
     ...bounded,
-    202: json(
-      z.object({ steps: z.int().describe('steps that were planned') }).openapi('Rerunning'),
-      'Planned',
-    ),
+    200: json(rerunning, 'What a dry run found'),
+    202: json(rerunning, 'Planned'),
   },
+})
+
+const explain = createRoute({
+  ...needs('viewer'),
+  method: 'get',
+  path: '/v1/calls/{id}/flow',
+  operationId: 'explainFlow',
+  tags: ['Calls'],
+  summary:
+    'Which flow takes the call by today’s configuration, which analysis service is asked first, and why',
+  request: { params },
+  responses: { ...always, ...unknown, 200: json(explained, 'Nothing is sent or changed') },
 })
 
 export function mountCalls(app: OpenAPIHono<Api>, deps: Deps): void {
@@ -129,8 +165,16 @@ export function mountCalls(app: OpenAPIHono<Api>, deps: Deps): void {
 
   app.openapi(rerun, async (c) => {
     const { id } = c.req.valid('param')
-    const { from } = c.req.valid('json')
-    return c.json(await rerunCall(deps, id, { from, actor: c.get('identity').actor }), 202)
+    const { from, dryRun } = c.req.valid('json')
+    const { steps, paidBefore } = await rerunCall(deps, id, { from, dryRun, actor: c.get('identity').actor })
+    const paid = paidBefore.map(({ connection, at: ms }) => ({ connection, at: instantOf(ms) }))
+    return c.json({ steps, paidBefore: paid }, dryRun ? 200 : 202)
+  })
+
+  app.openapi(explain, async (c) => {
+    const row = await findCall(deps.store, c.req.valid('param').id)
+    const { write, ...rest } = await explainFlow(deps, row)
+    return c.json({ ...rest, write: [...write] }, 200)
   })
 }
 

@@ -1,3 +1,4 @@
+import type { Transcript } from '../call/analysis.ts'
 import type { Call, Recording } from '../call/call.ts'
 import type { Connection } from '../config/model.ts'
 import type { AudioFormat, AudioSource, SubmitRequest } from '../connector/contract.ts'
@@ -5,7 +6,7 @@ import { asCordboardError, CordboardError } from '../errors.ts'
 import { connectionOf, type Running } from './step.ts'
 
 /** Recordings that can be had, the most worthwhile first: the longest, which of several parts holds the conversation. */
-export function readyRecordings(call: Call): Recording[] {
+export function readyRecordings(call: Pick<Call, 'recordings'>): Recording[] {
   return call.recordings
     .filter((recording) => recording.state === 'ready')
     .sort((a, b) => (b.durationMs ?? 0) - (a.durationMs ?? 0) || (a.key < b.key ? -1 : 1))
@@ -26,18 +27,10 @@ export function chooseContent(
   troubled: (trouble: Trouble) => void,
 ): { of: (submissionId: string) => Content } | { refused: CordboardError } {
   const { deps, connection } = running
-  const no = (why: string) => ({ refused: new CordboardError('rejected', `${connection.id} ${why}`) })
-  const accepts = connection.connector.analysis?.accepts(connection.settings)
-  const { transcript } = call
-  if (transcript && accepts?.text) return { of: () => ({ text: transcript }) }
-  const audio = accepts?.audio
-  const ready = readyRecordings(call)
-  if (!audio || ready.length === 0) {
-    return no(`takes ${accepts?.text ? 'transcripts' : 'audio'}, and this call has none`)
-  }
-  const recording = ready.find((one) => refusal(one, audio) === null)
-  if (!recording)
-    return no(`does not take this recording: ${ready.map((one) => refusal(one, audio)).join('; ')}`)
+  const fit = fitting(connection, call)
+  if (typeof fit === 'string') return { refused: new CordboardError('rejected', `${connection.id} ${fit}`) }
+  if ('text' in fit) return { of: () => fit }
+  const { recording, audio } = fit
   const source = connectionOf(deps, call.source.connection)
   const format = recording.format ?? audio.formats[0] ?? 'mp3'
   return {
@@ -52,6 +45,22 @@ export function chooseContent(
       ),
     }),
   }
+}
+
+/** What of a call a backend takes, or why it takes nothing of it: "takes audio, and this call has none". */
+export function fitting(
+  { connector, settings }: Connection,
+  { transcript, ...call }: Call,
+): { text: Transcript } | { recording: Recording; audio: AcceptedAudio } | string {
+  const accepts = connector.analysis?.accepts(settings)
+  if (transcript && accepts?.text) return { text: transcript }
+  const audio = accepts?.audio
+  const ready = readyRecordings(call)
+  if (!audio || ready.length === 0)
+    return `takes ${accepts?.text ? 'transcripts' : 'audio'}, and this call has none`
+  const recording = ready.find((one) => refusal(one, audio) === null)
+  if (recording) return { recording, audio }
+  return `does not take this recording: ${ready.map((one) => refusal(one, audio)).join('; ')}`
 }
 
 type AcceptedAudio = NonNullable<

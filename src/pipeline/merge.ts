@@ -143,5 +143,10 @@ async function mergeOne(running: Running, group: Group, delivery: DeliveryRow | 
     : [{ call: id, version: 0 }]
   const heard = fresh.length === 0 ? 'nothing new' : fresh.map((event) => event.phase).join(', ')
   const joined = others.length > 0 ? `, ${others.length} joined` : ''
-  return { queries, guards, next: plan.next, says: `${heard} → ${plan.state}${joined}` }
+  return {
+    queries,
+    guards,
+    next: plan.next,
+    says: `${heard} → ${plan.state}${joined}${plan.says ? `; ${plan.says}` : ''}`,
+  }
 }

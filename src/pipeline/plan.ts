@@ -24,6 +24,8 @@ export interface Plan {
   analysis: string | null
   next: StepRow[]
   queries: Query[]
+  /** What the timeline tells beside the state. */
+  says?: string
 }
 
 interface Known {
@@ -71,13 +73,15 @@ export async function planCall(deps: Deps, source: Connection, known: Known): Pr
   const generation = nothing.generation + 1
   const isFirst = nothing.generation === 0
   // Only the first round waits: what a later one brings is added to what is written.
-  const waitUntil = isFirst && nothing.waited === 0 ? waitFor(deps, source, known, flow) : null
+  const forbidden = flow.analyze.length === 0 ? null : whyNotAnalysed(flow, call)
+  const isAnalysed = flow.analyze.length > 0 && forbidden === null
+  const waitUntil = isFirst && nothing.waited === 0 && isAnalysed ? waitFor(deps, source, known) : null
   if (waitUntil !== null) {
     return { ...nothing, flow, waitUntil, state: 'waiting', reason: 'its recording is not there yet' }
   }
 
   const isSubmitted = rows.some((one) => one.submit_hash === submitHash)
-  if (flow.analyze.length > 0 && submitHash !== null && !isSubmitted && (known.isNew || isFirst)) {
+  if (isAnalysed && submitHash !== null && !isSubmitted && (known.isNew || isFirst)) {
     const closed = await openBreakers(deps)
     const backend = flow.analyze.find((id) => !closed.has(id)) ?? flow.analyze[0] ?? ''
     const step = newStep(deps, {
@@ -103,7 +107,9 @@ export async function planCall(deps: Deps, source: Connection, known: Known): Pr
     return { ...nothing, flow, state, reason: row?.reason ?? null, queries: settled }
   }
   const state = flow.write.length === 0 ? 'done' : 'working'
-  return { ...nothing, flow, generation, state, next: matchSteps(deps, flow, call.id, generation), queries }
+  const next = matchSteps(deps, flow, call.id, generation)
+  const says = forbidden === null ? {} : { says: `not analysed: ${forbidden}` }
+  return { ...nothing, flow, generation, state, next, queries, ...says }
 }
 
 /** Today's flow of a call; undefined when none takes it. */
@@ -114,19 +120,32 @@ export function chooseFlow(
 ): Flow | undefined {
   return deps.config.flows.find((flow) => {
     if (!flow.from.includes(source.id)) return false
-    if (!flow.when) return true
-    try {
-      return flow.when(call)
-    } catch (cause) {
-      throw new CordboardError('config', `The condition of flow ${flow.name} failed on this call`, { cause })
-    }
+    return whyNotTaken(flow, call) === null
   })
 }
 
+/** Why a flow does not take a call of its connections; null: it does. */
+export function whyNotTaken({ name, when }: Flow, call: Call): string | null {
+  return judged(`The condition of flow ${name}`, when, call)
+}
+
+/** Why no analysis service may be given this call; null: it may be given. */
+export function whyNotAnalysed({ name, noAnalysis }: Flow, call: Call): string | null {
+  return judged(`The rule noAnalysis of flow ${name}`, noAnalysis, call)
+}
+
+/** What people wrote may fail on a call they did not think of. */
+function judged(what: string, condition: Flow['when'], call: Call): string | null {
+  try {
+    return condition?.(call) ?? null
+  } catch (cause) {
+    throw new CordboardError('config', `${what} failed on this call`, { cause })
+  }
+}
+
 /** Until when the recording is waited for; null: go on with what there is. */
-function waitFor(deps: Deps, source: Connection, known: Known, flow: Flow): number | null {
+function waitFor(deps: Deps, source: Connection, known: Known): number | null {
   const { progress, before, rows } = known
-  if (flow.analyze.length === 0) return null
   if (progress.recording === 'ready' || progress.recording === 'none') return null
   const usual = source.recordingWaitMs ?? source.connector.telephony?.recordingWaitMs ?? DEFAULT_WAIT_MS
   const ms = progress.recording === 'pending' ? Math.max(usual, ANNOUNCED_WAIT_MS) : usual

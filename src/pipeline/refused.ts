@@ -5,6 +5,7 @@ import { needsCheck } from './breaker.ts'
 import type { Trouble } from './content.ts'
 import { nextBackend, passOn, writeWithout } from './fail-over.ts'
 import { judge } from './retry.ts'
+import { writeRound } from './round.ts'
 import type { Outcome, Running } from './step.ts'
 
 /** A backend that is merely down keeps the call this many attempts before the next one is asked. */
@@ -42,6 +43,11 @@ export async function refused(
     { cause: error, ...(error.vendorSaid === undefined ? {} : { vendorSaid: error.vendorSaid }) },
   )
   return { dead: none, ...(await writeWithout(running, flow, asked, error)) }
+}
+
+/** The flow forbids it: the call is written with its own facts. When it becomes another call, the rule is asked again. */
+export function unanalysed({ deps }: Running, flow: Flow, call: CallRow, why: string): Outcome {
+  return { done: `not analysed: ${why}`, ...writeRound(deps, call, flow, { submit_hash: null }) }
 }
 
 /** The phone system is at fault: no other backend would fare better. */

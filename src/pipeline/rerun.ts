@@ -12,21 +12,30 @@ import { DELETED } from './write-part.ts'
 
 type From = 'submit' | 'match' | 'write'
 
+export interface Rerun {
+  steps: number
+  /** Services that were handed the call before, the oldest first; `at` in ms. Empty unless it is analysed again. */
+  paidBefore: { connection: string; at: number }[]
+}
+
 /**
- * Runs a call’s steps again from one on, on what is stored and by today's flow. Answers how many steps were made. Throws
+ * Runs a call’s steps again from one on, on what is stored and by today's flow. Answers how many steps were made, and which
+ * services were given the call before, to whom it may be paid for again; a dry run answers the same and does nothing. Throws
  * `unknown_object`, `flow_gone`, and `bad_request` when there is nothing to run.
  */
 export async function rerunCall(
   deps: Deps,
   callId: string,
-  options: { from: From } & Actor,
-): Promise<{ steps: number }> {
+  options: { from: From; dryRun?: boolean } & Actor,
+): Promise<Rerun> {
   const { db } = deps.store
   const row = await db.selectFrom('calls').selectAll().where('id', '=', callId).executeTakeFirst()
   if (!row) throw new CordboardError('unknown_object', 'There is no call with this id')
   if (row.joined_into !== null) return rerunCall(deps, row.joined_into, options)
   const generation = row.generation + 1
   const steps = await stepsFrom(deps, row, generation, options.from)
+  const paidBefore = options.from === 'submit' ? await givenBefore(deps, row.id) : []
+  if (options.dryRun) return { steps: steps.length, paidBefore }
   const result = await deps.store.atomic(
     [{ call: row.id, version: row.version }],
     [
@@ -43,7 +52,18 @@ export async function rerunCall(
   // The call changed between reading and writing: its new state decides.
   if (result === 'lost') return rerunCall(deps, callId, options)
   deps.queue.wake(bellsOf(steps))
-  return { steps: steps.length }
+  return { steps: steps.length, paidBefore }
+}
+
+async function givenBefore({ store }: Deps, callId: string): Promise<Rerun['paidBefore']> {
+  const rows = await store.db
+    .selectFrom('submissions')
+    .select(['connection', 'submitted_at'])
+    .where('call_id', '=', callId)
+    .where('submitted_at', 'is not', null)
+    .orderBy('submitted_at')
+    .execute()
+  return rows.map(({ connection, submitted_at }) => ({ connection, at: submitted_at ?? 0 }))
 }
 
 async function stepsFrom(deps: Deps, row: CallRow, generation: number, from: From): Promise<StepRow[]> {

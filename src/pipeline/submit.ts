@@ -4,8 +4,10 @@ import { asCordboardError, CordboardError } from '../errors.ts'
 import type { CallRow, SubmissionRow } from '../store/schema.ts'
 import { callOf } from './call-row.ts'
 import { chooseContent, type Trouble } from './content.ts'
+import { lengthOf, overCap } from './daily-cap.ts'
 import type { Deps } from './deps.ts'
-import { notNow, refused } from './refused.ts'
+import { whyNotAnalysed } from './plan.ts'
+import { notNow, refused, unanalysed } from './refused.ts'
 import { doubtOf, stableName, submissionId } from './restored.ts'
 import { callRow, laterRound } from './round.ts'
 import { flowOf, type Outcome, type Running } from './step.ts'
@@ -26,18 +28,22 @@ export async function submit(running: Running): Promise<Outcome> {
   const row = await callRow(deps, step.subject)
   const known = await submissionOf(running, row.id)
   if (known && known.state !== 'intent') return submitted(running, role, known, known.ref)
+  const call = callOf(row)
+  // Here and nowhere else does anything leave: what was planned before the rule applied is kept back as well.
+  const forbidden = whyNotAnalysed(flow, call)
+  if (forbidden !== null) return unanalysed(running, flow, row, forbidden)
   const wait = await notNow(running, flow, row)
   if (wait) return wait
-
-  const call = callOf(row)
   let trouble: Trouble | undefined
   const content = chooseContent(running, call, (found) => {
     trouble ??= found
   })
   if ('refused' in content) return refused(running, flow, row, content.refused)
   const what = content.of('').audio?.recording.key ?? 'text'
+  const capped = known ? null : await overCap(running, connection, row.id, call)
+  if (capped) return capped
   // Outside of what may be refused: when the call has changed by now, the step starts over.
-  const submission = known ?? (await intend(running, row, flow, role, what))
+  const submission = known ?? (await intend(running, row, flow, role, what, lengthOf(call)))
   const named = (name: string): SubmitRequest => ({
     submissionId: submission.id,
     call,
@@ -73,6 +79,7 @@ async function intend(
   flow: Flow,
   role: AnalysisRole<unknown>,
   content: string,
+  audioMs: number,
 ): Promise<SubmissionRow> {
   const nth = await givenBefore(deps, call.id, connection.id)
   const row: SubmissionRow = {
@@ -90,6 +97,7 @@ async function intend(
     done_at: null,
     wait_until: null,
     reason: null,
+    audio_ms: audioMs,
   }
   const guard = { call: call.id, version: call.version }
   await commit([deps.store.db.insertInto('submissions').values(row)], [guard])

@@ -125,6 +125,13 @@ export const MIGRATIONS: readonly Migration[] = [
         primary key (connection, name))`,
     ],
   },
+  {
+    name: '0003-minutes',
+    statements: [
+      `alter table submissions add column audio_ms integer`,
+      `create index submissions_spent on submissions (connection, created_at)`,
+    ],
+  },
 ]
 
 /** Table of what has been run; created before everything else. */

@@ -178,6 +178,8 @@ export interface SubmissionRow {
   /** After this the parts that are missing are no longer waited for. */
   wait_until: number | null
   reason: string | null
+  /** What the call counts for where the minutes of a day are capped; null: it was saved by an older version. */
+  audio_ms: number | null
 }
 
 /** A part of a result: the first that arrives counts. */

@@ -149,6 +149,7 @@ describe('docs/configuration.md', () => {
         'region',
         'concurrency',
         'deliveriesPerMinute',
+        'minutesPerDay',
         'recordingWaitMs',
       ],
       ...['from', 'when', 'analyze', 'write', 'unknownCaller', 'name'],
@@ -159,7 +160,15 @@ describe('docs/configuration.md', () => {
   })
 
   it.each(connectorIds)('describes every key of %s, and no other', async (id) => {
-    const common = ['use', 'allowPrivate', 'region', 'concurrency', 'deliveriesPerMinute', 'recordingWaitMs']
+    const common = [
+      'use',
+      'allowPrivate',
+      'region',
+      'concurrency',
+      'deliveriesPerMinute',
+      'minutesPerDay',
+      'recordingWaitMs',
+    ]
     const connections = configJsonSchema([await loadConnector(id)]).properties?.connections
     const one = connections?.additionalProperties as { oneOf: { properties: Record<string, unknown> }[] }
     const keys = one.oneOf.flatMap(({ properties }) => Object.keys(properties))

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Call } from '../../src/call/call.ts'
 import { defineConfig, secret } from '../../src/config/define.ts'
 import { durationMs, durationText } from '../../src/config/duration.ts'
-import { flowPredicate } from '../../src/config/filter.ts'
+import { conditionOf } from '../../src/config/filter.ts'
 import { configJsonSchema } from '../../src/config/json-schema.ts'
 import { type LoadOptions, loadConfig } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/model.ts'
@@ -163,8 +163,8 @@ describe('a configuration', () => {
       JSON.stringify({ ...good, flows: [{ ...good.flows[0], when: { result: 'answered' } }] }),
     )
     const config = await loaded({ $schema: './schema.json', ...json })
-    expect(config.flows[0]?.when?.({ result: 'answered' } as Call)).toBe(true)
-    expect(config.flows[0]?.when?.({ result: 'busy' } as Call)).toBe(false)
+    expect(config.flows[0]?.when?.({ result: 'answered' } as Call)).toBeNull()
+    expect(config.flows[0]?.when?.({ result: 'busy' } as Call)).toBe('result: wanted answered, seen busy')
   })
 
   it('takes a connector of one’s own, and secrets in plain where it was made in code', async () => {
@@ -221,7 +221,7 @@ describe('a wrong configuration', () => {
       'publicUrl: publicUrl is not valid | https (http only for this machine itself) | "http://calls.example.com" | Write the address vendors call, such as https://calls.example.com',
       'connections["Not Valid"]: The name Not Valid is not valid | lower-case letters, digits and "-", at most 63 | Not Valid | Name connections with lower-case letters, digits and "-", such as support-paris',
       'connections.pbx.use: There is no connector "phnoe" | phone, scribe or desk | "phnoe" | Did you mean phone?',
-      'connections.words.cocurrency: There is no key cocurrency here | apiKey, mode, hook, baseUrl, use, allowPrivate, region, concurrency, deliveriesPerMinute or recordingWaitMs | cocurrency | Did you mean concurrency?',
+      'connections.words.cocurrency: There is no key cocurrency here | apiKey, mode, hook, baseUrl, use, allowPrivate, region, concurrency, deliveriesPerMinute, minutesPerDay or recordingWaitMs | cocurrency | Did you mean concurrency?',
       'connections.words.apiKey: A secret stands in the configuration itself | a reference to a secret | text (not shown) | Put it into the environment as WORDS_API_KEY and write secret(\'WORDS_API_KEY\'), in JSON {"$secret": "WORDS_API_KEY"}',
       'connections.words.mode: mode is not valid | "poll" or "push" | "pull" | Change it to "poll" or "push"',
       'connections.words.baseUrl: Credentials and recordings would travel readable | https | "http://10.0.0.9" | Use https; if 10.0.0.9 is yours, add allowPrivate: [\'10.0.0.9\']',
@@ -349,14 +349,14 @@ describe('a flow’s filter', () => {
     [{ language: 'f' }, false],
     [{ segment: 'sales', result: 'busy' }, false],
   ] as const)('%j: %s', (filter, expected) => {
-    expect(flowPredicate(filter)?.(call)).toBe(expected)
+    expect(conditionOf(filter)?.(call) === null).toBe(expected)
   })
 
   it('takes no call that does not say what the filter asks', () => {
     const empty = { legs: [] } as unknown as Call
-    expect(flowPredicate({ minTalkMs: 0 })?.(empty)).toBe(false)
-    expect(flowPredicate({ language: 'fr' })?.(empty)).toBe(false)
-    expect(flowPredicate(undefined)).toBeUndefined()
+    expect(conditionOf({ minTalkMs: 0 })?.(empty)).toBe('minTalkMs: wanted 0, seen nothing')
+    expect(conditionOf({ language: 'fr' })?.(empty)).toBe('language: wanted fr, seen nothing')
+    expect(conditionOf(undefined)).toBeUndefined()
   })
 })
 

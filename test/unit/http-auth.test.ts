@@ -40,6 +40,7 @@ describe('the list of tokens', () => {
 const MATRIX: [method: string, path: string, needs: Role | null, allowed: number, body?: unknown][] = [
   ['GET', '/v1/calls', 'viewer', 200],
   ['GET', `/v1/calls/${id('call')}`, 'viewer', 404],
+  ['GET', `/v1/calls/${id('call')}/flow`, 'viewer', 404],
   ['POST', `/v1/calls/${id('call')}/rerun`, 'operator', 404, { from: 'match' }],
   ['GET', '/v1/deliveries', 'viewer', 200],
   ['GET', `/v1/deliveries/${id('dlv')}`, 'operator', 404],

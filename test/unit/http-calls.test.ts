@@ -326,9 +326,19 @@ describe('one call', () => {
     expect(await count(`/v1/calls/${call.id}`)).toBe(7)
   })
 
+  it('tells which way it goes, and what a rerun would do, without doing it', async () => {
+    const flow = await world.get<Record<string, unknown>>(`/v1/calls/${call.id}/flow`)
+    expect(flow.status).toBe(200)
+    expect(flow.body).toMatchObject({ flows: expect.any(Array), forbidden: null, write: expect.any(Array) })
+    const dry = await world.post(`/v1/calls/${call.id}/rerun`, { from: 'match', dryRun: true })
+    expect([dry.status, dry.body]).toEqual([200, { steps: 1, paidBefore: [] }])
+    const audit = await world.get<{ items: unknown[] }>('/v1/audit', 'admin')
+    expect(audit.body.items).toEqual([])
+  })
+
   it('is run again by an operator, which leaves an audit row', async () => {
     const { status, body } = await world.post(`/v1/calls/${call.id}/rerun`, { from: 'match' })
-    expect([status, body]).toEqual([202, { steps: 1 }])
+    expect([status, body]).toEqual([202, { steps: 1, paidBefore: [] }])
     const audit = await world.get<{ items: Record<string, string>[] }>('/v1/audit', 'admin')
     expect(audit.body.items).toMatchObject([
       { action: 'rerun', subject: call.id, actor: expect.stringMatching(/^operator#[0-9a-f]{8}$/) },

@@ -84,7 +84,11 @@ function describe({ file, config, secrets, originOf }: Configured) {
     publicUrl: config.publicUrl ?? null,
     region: config.region ?? null,
     connections: Object.fromEntries(connections),
-    flows: config.flows.map(({ when, ...flow }) => ({ ...flow, when: when ? 'a condition' : 'every call' })),
+    flows: config.flows.map(({ when, noAnalysis, ...flow }) => ({
+      ...flow,
+      when: when ? 'a condition' : 'every call',
+      ...(noAnalysis ? { noAnalysis: 'a rule' } : {}),
+    })),
     keep: {
       audio: durationText(audioMs),
       transcript: durationText(transcriptMs),

@@ -1,5 +1,5 @@
 import type { Replay, Replayed } from '../answers.ts'
-import { createAsker } from '../ask.ts'
+import { agreed } from '../ask.ts'
 import { defineCommand, jsonOption, targetOptions } from '../command.ts'
 import { EXIT } from '../exit.ts'
 import type { Io } from '../io.ts'
@@ -64,7 +64,10 @@ export const command = defineCommand({
           return EXIT.ok
         }
         io.err(says)
-        if (!flags.yes && !(await agreed(io.canAsk))) return EXIT.failed
+        io.err(
+          'A call whose recording or transcript is read differently today is analysed, and paid for, again.',
+        )
+        if (!flags.yes && !(await agreed('replay', 'Replay them?', io.canAsk))) return EXIT.failed
       }
       const path =
         id === undefined ? '/v1/deliveries/replay' : `/v1/deliveries/${encodeURIComponent(id)}/replay`
@@ -93,16 +96,6 @@ async function underWay(target: Target, flags: { stop?: string; json?: boolean }
   }
   if (items.length === 0 && !flags.json) io.out('No replay is under way')
   return EXIT.ok
-}
-
-async function agreed(canAsk: boolean): Promise<boolean> {
-  if (!canAsk) throw wrong('replay', 'Nobody can be asked here', 'Add --yes to do it, or --dry-run to count')
-  const asker = createAsker()
-  try {
-    return await asker.yes('Replay them?')
-  } finally {
-    asker.close()
-  }
 }
 
 /** `2d` ago, or the text itself: the API reads days and instants. */
