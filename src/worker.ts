@@ -1,0 +1,6 @@
+/** The Cloudflare entry. */
+export default {
+  fetch(): Response {
+    return new Response('not yet')
+  },
+}
