@@ -6,6 +6,9 @@ import type { DeliveryRow, StepRow } from './schema.ts'
 
 export type Bind = string | number | bigint | null | Uint8Array
 
+/** Stands for an injected clock among the parameters of a statement, until it is sent. */
+export const CLOCK = { clock: 'of the store' }
+
 /** The columns of a delivery but for the two of bytes. */
 export const DELIVERY_COLUMNS = [
   'id',

@@ -138,6 +138,12 @@ export const MIGRATIONS: readonly Migration[] = [
 export const MIGRATIONS_TABLE =
   'create table if not exists migrations (name text primary key, at integer not null)'
 
+/** What has not run yet, of a database that names these. */
+export function missingFrom(ran: ReadonlyArray<{ name?: unknown }>): Migration[] {
+  const names = new Set(ran.map(({ name }) => name))
+  return MIGRATIONS.filter(({ name }) => !names.has(name))
+}
+
 /**
  * A statement in the dialect's types. PostgreSQL: instants do not fit its 4-byte integer, bytes are bytea, and text is
  * ordered by its bytes whatever language the database was made for: ids carry their age, and pages go by them.

@@ -1,9 +1,9 @@
 import type { CompiledQuery } from 'kysely'
-import { checkBinds } from './binds.ts'
+import { CLOCK, checkBinds } from './binds.ts'
 import type { Guard, Query, Rows } from './port.ts'
 import { closed, DIVISION_BY_ZERO, isAgain, NO_ANSWER, toError } from './postgres-errors.ts'
 import type { Reply, Statement } from './postgres-exchange.ts'
-import { CLOCK, type Pool, statement } from './postgres-pool.ts'
+import { type Pool, statement } from './postgres-pool.ts'
 
 /**
  * Guarded batches. Each is a transaction of its own, so that its locks are held no longer than it takes; those that arrive

@@ -1,4 +1,5 @@
 import { CordboardError } from '../errors.ts'
+import { within } from './turns.ts'
 
 /**
  * What PostgreSQL said, without what it quotes: messages, `detail` and `where` of its errors can hold values of rows
@@ -62,13 +63,6 @@ export function closed(): CordboardError {
   return new CordboardError('storage_unavailable', 'The store is closed')
 }
 
-/** Rejects when it takes longer; what it waited for may still happen. */
-export async function unavailableAfter<T>(ms: number, work: Promise<T>): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(unavailable(`no answer in ${ms} ms`)), ms)
-  try {
-    return await Promise.race([work, promise])
-  } finally {
-    clearTimeout(timer)
-  }
+export function unavailableAfter<T>(ms: number, work: Promise<T>): Promise<T> {
+  return within(ms, work, () => unavailable(`no answer in ${ms} ms`))
 }

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { CordboardError } from '../errors.ts'
-import { forDialect, MIGRATIONS, MIGRATIONS_TABLE } from './migrations.ts'
+import { forDialect, MIGRATIONS_TABLE, missingFrom } from './migrations.ts'
 import { toError, toFailure } from './postgres-errors.ts'
 import { CONNECT_MS } from './postgres-pool.ts'
 
@@ -58,9 +58,4 @@ async function refuseOtherEncodings(client: pg.Client): Promise<void> {
   throw new CordboardError('config', `The database has the encoding ${encoding}`, {
     fix: "Create one with: create database cordboard encoding 'UTF8' template template0",
   })
-}
-
-export function missingFrom(ran: ReadonlyArray<{ name?: unknown }>) {
-  const names = new Set(ran.map(({ name }) => name))
-  return MIGRATIONS.filter(({ name }) => !names.has(name))
 }

@@ -1,8 +1,9 @@
 import pg from 'pg'
 import { CordboardError } from '../errors.ts'
-import { type Bind, checkBinds } from './binds.ts'
+import { type Bind, CLOCK, checkBinds } from './binds.ts'
 import { type Failure, toFailure, unavailable } from './postgres-errors.ts'
 import { exchange, type Reply, type Statement } from './postgres-exchange.ts'
+import { createTurns } from './turns.ts'
 
 /** Vendors hang up after 3 s: whoever waits for a server that is away is told before that. */
 export const CONNECT_MS = 2_000
@@ -74,7 +75,12 @@ export function createPool(options: PoolOptions): Pool {
   pool.on('error', () => undefined)
   pool.on('connect', (client) => client.on('error', () => undefined))
 
-  const turns = createTurns(max, patienceMs)
+  // For pg, waiting for a connection that is in use is the same as waiting for a server; here it may take longer.
+  const turns = createTurns({
+    most: max,
+    patienceMs,
+    late: () => unavailable(`all ${max} connections were busy for ${patienceMs} ms`),
+  })
 
   async function connect(): Promise<pg.PoolClient> {
     try {
@@ -101,40 +107,6 @@ export function createPool(options: PoolOptions): Pool {
   }
 }
 
-/** For pg, waiting for a connection that is in use is the same as waiting for a server; here it may take longer. */
-function createTurns(most: number, patienceMs: number) {
-  let free = most
-  const waiting = new Set<() => void>()
-  return {
-    waiting: () => waiting.size,
-    take(): Promise<void> {
-      if (free > 0) {
-        free -= 1
-        return Promise.resolve()
-      }
-      return new Promise((resolve, reject) => {
-        const timer = setTimeout(() => {
-          waiting.delete(go)
-          reject(unavailable(`all ${most} connections were busy for ${patienceMs} ms`))
-        }, patienceMs)
-        const go = () => {
-          clearTimeout(timer)
-          resolve()
-        }
-        waiting.add(go)
-      })
-    },
-    give() {
-      const [next] = waiting
-      if (next === undefined) free += 1
-      else {
-        waiting.delete(next)
-        next()
-      }
-    },
-  }
-}
-
 /** Wrong credentials, no such database: somebody has to correct them. */
 const MISCONFIGURED: ReadonlySet<string> = new Set(['28', '3D'])
 
@@ -143,9 +115,6 @@ function noConnection({ state, says }: Failure): CordboardError {
   const fix = 'Correct DATABASE_URL, or the rights of this role'
   return new CordboardError('storage_unavailable', 'PostgreSQL refuses the connection', { why: says, fix })
 }
-
-/** Stands for the injected clock among the parameters of a statement, until it is sent. */
-export const CLOCK = { clock: 'of the store' }
 
 /**
  * A statement as it goes over the wire. Text with U+0000 cannot be stored by PostgreSQL: vendors send it, rarely, inside

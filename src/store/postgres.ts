@@ -1,11 +1,13 @@
 import { Kysely, sql } from 'kysely'
+import { CLOCK } from './binds.ts'
+import { missingFrom } from './migrations.ts'
 import type { Store } from './port.ts'
 import { createIngest } from './postgres-append.ts'
 import { createAtomics } from './postgres-atomic.ts'
 import { readingDialect } from './postgres-dialect.ts'
 import { unavailableAfter } from './postgres-errors.ts'
-import { migrate, missingFrom } from './postgres-migrate.ts'
-import { CLOCK, createPool, type PoolStats } from './postgres-pool.ts'
+import { migrate } from './postgres-migrate.ts'
+import { createPool, type PoolStats } from './postgres-pool.ts'
 import type { Schema } from './schema.ts'
 
 /**
