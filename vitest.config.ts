@@ -1,9 +1,11 @@
 import { availableParallelism } from 'node:os'
-import { defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // Those run in workerd: vitest.worker.config.ts.
+    exclude: [...configDefaults.exclude, 'test/worker/**'],
     testTimeout: 20_000,
     pool: 'threads',
     // Half of the files wait for servers and processes most of the time; vitest would leave one core unused.

@@ -1,11 +1,30 @@
-import { cloudflareTest } from '@cloudflare/vitest-plugin'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
+
+// Offline, and without a trace: wrangler would ask for the location of this machine, count its use, and keep its log and a
+// list of running Workers in the home folder.
+const folder = mkdtempSync(join(tmpdir(), 'cordboard-wrangler-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+Object.assign(process.env, {
+  CLOUDFLARE_CF_FETCH_ENABLED: 'false',
+  WRANGLER_SEND_METRICS: 'false',
+  XDG_CONFIG_HOME: folder,
+})
 
 /** Tests that run inside workerd, with the bindings of wrangler.toml kept locally. */
 export default defineConfig({
-  plugins: [cloudflareTest({ wrangler: { configPath: './wrangler.toml' } })],
+  plugins: [
+    cloudflareTest(async () => ({
+      wrangler: { configPath: './wrangler.toml' },
+      miniflare: { bindings: { D1_MIGRATIONS: await readD1Migrations('src/store/d1-migrations') } },
+    })),
+  ],
   test: {
     include: ['test/worker/**/*.test.ts'],
-    testTimeout: 20_000,
+    // A thousand batches of D1 are five seconds of a quiet machine.
+    testTimeout: 60_000,
   },
 })
