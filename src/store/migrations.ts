@@ -158,3 +158,17 @@ export function forDialect(statement: string, dialect: 'sqlite' | 'postgres' | '
   // STRICT keeps SQLite from storing a text where a number belongs.
   return statement.startsWith('create table') ? `${statement} strict` : statement
 }
+
+/** D1's own clock, in whole ms since 1970. */
+export const D1_CLOCK = "cast(round(unixepoch('subsec') * 1000) as integer)"
+
+/**
+ * A migration for D1, which runs its files itself: the table of what has been run and the migration's own row come first,
+ * so that one which has run stops before it touches anything. `clock`: an expression, or an instant.
+ */
+export function d1Statements({ name, statements }: Migration, clock: string): string[] {
+  const recorded = `insert into migrations (name, at) values ('${name}', ${clock})`
+  return [MIGRATIONS_TABLE, recorded, ...statements].map((statement) =>
+    forDialect(statement, 'd1').replaceAll(/\n {6,}/g, '\n  '),
+  )
+}

@@ -55,8 +55,10 @@ export function storeKit(
 
   const setting = (store: Store, key: string): Query =>
     store.db.insertInto('settings').values({ name: key, value: 'x', updated_at: NOW })
-  const addSteps = (store: Store, rows: StepRow[]) =>
-    Promise.all(rows.map((row) => store.atomic([], [store.db.insertInto('steps').values(row)])))
+  const addSteps = (store: Store, rows: StepRow[]) => {
+    const inserts = rows.map((row) => store.db.insertInto('steps').values(row))
+    return store.atomic([], inserts)
+  }
   const claim = async (store: Store, lane: string, room: number, lease: string, leaseMs = 1_000) => {
     const answer = await store.atomic([], [claimQuery(store, { lane, room, lease, leaseMs })])
     return answer === 'lost' ? [] : (answer[0] ?? []).map((row) => String(row.id))
