@@ -132,6 +132,14 @@ export const MIGRATIONS: readonly Migration[] = [
       `create index submissions_spent on submissions (connection, created_at)`,
     ],
   },
+  {
+    name: '0004-budgets',
+    statements: [
+      `create table budgets (
+        name text primary key, start_at integer not null, used integer not null, ahead_ms integer not null,
+        log text not null, wait_ms integer not null, keep_until integer not null)`,
+    ],
+  },
 ]
 
 /** Table of what has been run; created before everything else. */

@@ -295,6 +295,24 @@ export interface TokenRow {
   failure: string | null
 }
 
+/** What was taken of a vendor's request budget, where the store keeps it. */
+export interface BudgetRow {
+  /** Connection, bucket, kind and length of the window. */
+  name: string
+  /** Of a fixed window. */
+  start_at: number
+  /** Taken in the fixed window; at the last instant of a rolling one. */
+  used: number
+  /** How far the time of a rolling window is ahead of the store's clock, since that was set back. */
+  ahead_ms: number
+  /** When a rolling window was taken from, oldest first, one instant after the other. */
+  log: string
+  /** What the last one that asked was told: 0, it was taken; else the ms to wait. */
+  wait_ms: number
+  /** Nobody took from it for so long that it may go. */
+  keep_until: number
+}
+
 /** Small things of the installation: config hash, last sweep. */
 export interface SettingRow {
   name: string
@@ -325,5 +343,6 @@ export interface Schema {
   audit: AuditRow
   settings: SettingRow
   tokens: TokenRow
+  budgets: BudgetRow
   migrations: MigrationRow
 }

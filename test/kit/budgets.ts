@@ -10,6 +10,8 @@ export interface BudgetsUnderTest {
   open(now: () => number): Budgets
   /** How much longer than the window a take may count: 0 where each has its own time. */
   slackMs(windowMs: number): number
+  /** Games played per property: fewer where every take is a commit. */
+  runs?: number
 }
 
 export const fixed = (limit: number, windowMs: number): Budget => ({ limit, windowMs, window: 'fixed' })
@@ -23,7 +25,7 @@ const plays = [
   fc.array(fc.integer({ min: 0, max: 600 }), { maxLength: 60 }),
 ] as const
 
-export function budgetsKit(name: string, { open, slackMs }: BudgetsUnderTest): void {
+export function budgetsKit(name: string, { open, slackMs, runs = 300 }: BudgetsUnderTest): void {
   /** Plays the requests; a refused one comes again when the budget said, or just goes. */
   async function play(budget: Budget, start: number, gaps: number[], patient: boolean) {
     let now = start
@@ -60,7 +62,7 @@ export function budgetsKit(name: string, { open, slackMs }: BudgetsUnderTest): v
           const perWindow = Map.groupBy(taken, (at) => Math.floor(at / windowMs))
           for (const group of perWindow.values()) expect(group.length).toBeLessThanOrEqual(limit)
         }),
-        { numRuns: 300 },
+        { numRuns: runs },
       )
     })
 
@@ -94,7 +96,7 @@ export function budgetsKit(name: string, { open, slackMs }: BudgetsUnderTest): v
             expect(inSpan.length).toBeLessThanOrEqual(limit)
           }
         }),
-        { numRuns: 300 },
+        { numRuns: runs },
       )
     })
 
