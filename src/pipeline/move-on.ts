@@ -9,11 +9,11 @@ import { failSubmission } from './fail-over.ts'
 import { bellsOf, insertSteps, newStep } from './step.ts'
 import { attemptRow } from './timeline.ts'
 
-/** At most this many of a flow at once; the next sweep goes on. */
+/** At most this many of a flow at once, or as many as the sweep has room for; the next one goes on. */
 const ROOM = 250
 
 /** Calls that wait for an analysis connection whose breaker is open are given to the flow's next one. */
-export async function moveOn(deps: Deps, breakers: readonly BreakerRow[]): Promise<Bell[]> {
+export async function moveOn(deps: Deps, breakers: readonly BreakerRow[], room: number): Promise<Bell[]> {
   const open = new Set(breakers.filter((row) => row.state === 'open').map((row) => row.connection))
   const bells: Bell[] = []
   for (const closed of open) {
@@ -21,14 +21,18 @@ export async function moveOn(deps: Deps, breakers: readonly BreakerRow[]): Promi
       if (!flow.analyze.includes(closed)) continue
       for (const other of flow.analyze) {
         if (open.has(other) || !deps.config.connections.has(other)) continue
-        bells.push(...(await move(deps, flow, closed, other)))
+        bells.push(...(await move(deps, flow, { from: closed, to: other, room: Math.min(ROOM, room) })))
       }
     }
   }
   return bells
 }
 
-async function move(deps: Deps, flow: Flow, from: string, to: string): Promise<Bell[]> {
+async function move(
+  deps: Deps,
+  flow: Flow,
+  { from, to, room }: { from: string; to: string; room: number },
+): Promise<Bell[]> {
   const { db } = deps.store
   const steps = db
     .selectFrom('steps')
@@ -39,7 +43,7 @@ async function move(deps: Deps, flow: Flow, from: string, to: string): Promise<B
       sql<boolean>`not exists (select 1 from steps asked where asked.kind = 'submit'
         and asked.subject = steps.subject and asked.connection = ${to} and asked.generation = steps.generation)`,
     )
-    .limit(ROOM)
+    .limit(room)
   const rows = [
     ...(await steps
       .where('lane', '=', from)

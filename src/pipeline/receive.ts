@@ -152,7 +152,7 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
       reason: null,
     }
     const appended = await append({ delivery, step })
-    if (appended.repeats === 0) deps.queue.wake([{ step: step.id, lane: step.lane, dueAt: receivedAt }])
+    if (appended.repeats === 0) deps.queue.wake([{ step: step.id, lane: step.lane, dueAt: receivedAt, kind }])
     else if (large) await forget(id)
     return appended
   }

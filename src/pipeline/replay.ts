@@ -125,22 +125,27 @@ export async function stopReplay(deps: Deps, id: string, { actor }: Actor): Prom
 }
 
 /** For the sweep: the oldest replay goes on. One at a time, so that the rate is that of all together. */
-export async function goOnReplaying(deps: Deps): Promise<Bell[]> {
+export async function goOnReplaying(deps: Deps, most = Number.POSITIVE_INFINITY): Promise<Bell[]> {
   const [replay] = await openReplays(deps, 1)
   if (!replay || (await isLate(deps))) return []
-  const { bells, replay: reached, isOver } = await goOn(deps, replay)
+  const { bells, replay: reached, isOver } = await goOn(deps, replay, most)
   const { id, matched } = replay
   if (isOver) deps.log.info('replay done', { replay: id, matched, replayed: reached.replayed })
   return bells
 }
 
-/** Plans as much as may be due `AHEAD_MS` from now. */
-async function goOn(deps: Deps, begun: Replay): Promise<{ replay: Replay; isOver: boolean; bells: Bell[] }> {
+/** Plans as much as may be due `AHEAD_MS` from now, at most so many. */
+async function goOn(
+  deps: Deps,
+  begun: Replay,
+  most = Number.POSITIVE_INFINITY,
+): Promise<{ replay: Replay; isOver: boolean; bells: Bell[] }> {
   let replay = begun
   const bells: Bell[] = []
   for (;;) {
     const from = Math.max(replay.plannedUntil, deps.now())
-    const room = Math.floor(((deps.now() + AHEAD_MS - from) * PER_SECOND) / 1_000)
+    const allowed = Math.floor(((deps.now() + AHEAD_MS - from) * PER_SECOND) / 1_000)
+    const room = Math.min(allowed, begun.replayed + most - replay.replayed)
     if (room <= 0) return { replay, isOver: false, bells }
     const page = await select(deps, replay.filter)
       .select(['id', 'connection', 'role'])

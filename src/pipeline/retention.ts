@@ -5,8 +5,8 @@ import { eraseRefusals } from './refusals.ts'
 
 /** At most this many deliveries at once. */
 const ROOM = 90
-/** Rounds of one run at most: retention never holds up the work. */
-const RUNS = 100
+/** Rounds of one run at most, where nothing else is said: retention never holds up the work. */
+const ROUNDS = 100
 const AUDIT_MS = 2 * 31_556_952_000
 
 /**
@@ -17,12 +17,13 @@ const AUDIT_MS = 2 * 31_556_952_000
  */
 export async function enforceRetention(
   deps: Deps,
+  rounds = ROUNDS,
   goesOn: () => Promise<boolean> = async () => true,
 ): Promise<void> {
   const { deliveriesMs, transcriptMs, callsMs } = deps.config.keep
   const now = deps.now()
   const repeat = async (room: number, some: () => Promise<number>) => {
-    for (let run = 0; run < RUNS && (await goesOn()); run += 1) if ((await some()) < room) return
+    for (let run = 0; run < rounds && (await goesOn()); run += 1) if ((await some()) < room) return
   }
   await eraseRefusals(deps)
   await eraseAudit(deps, now - AUDIT_MS)

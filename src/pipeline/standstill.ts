@@ -64,16 +64,27 @@ export function createStandstillWatch(deps: Deps) {
         known.moved = false
         const forS = Math.round(dueForMs / 1_000)
         deps.log.error('nothing moves', { lane, forS })
-        const error = new CordboardError(
-          'standstill',
-          `Steps of the lane ${lane} are due and nobody takes them`,
+        queries.push(
+          standstill(deps, { lane, step }, `Steps of the lane ${lane} are due and nobody takes them`),
         )
-        queries.push(openIssue(deps, { kind: KIND, connection: lane, step_id: step }, error))
       }
     }
     queries.push(...(await resolved(deps, (lane) => due.has(lane) && seen.get(lane)?.moved !== true)))
     if (queries.length > 0) await deps.store.atomic([], queries)
   }
+}
+
+/** Opens the issue of a lane in which nothing moves; it is over when something has, or nothing is due any more. */
+export function standstill(
+  deps: Pick<Deps, 'store' | 'now' | 'random'>,
+  { lane, step }: { lane: string; step: string | null },
+  says: string,
+): Query {
+  return openIssue(
+    deps,
+    { kind: KIND, connection: lane, step_id: step },
+    new CordboardError('standstill', says),
+  )
 }
 
 /** Steps are bounded in time: as long as one of the lane is under way, the next is a matter of its end. */

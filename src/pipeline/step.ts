@@ -102,7 +102,7 @@ export function insertSteps(deps: Pick<Deps, 'store'>, steps: readonly StepRow[]
 }
 
 export const bellsOf = (steps: readonly StepRow[]): Bell[] =>
-  steps.map((step) => ({ step: step.id, lane: step.lane, dueAt: step.due_at }))
+  steps.map(({ id, lane, due_at, kind }) => ({ step: id, lane, dueAt: due_at, kind }))
 
 /** The connection of this id, or an error that parks the step until the configuration has it again. */
 export function connectionOf(deps: Pick<Deps, 'config'>, id: string): Connection {

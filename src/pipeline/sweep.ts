@@ -12,7 +12,15 @@ import { takeBack } from './take-back.ts'
 import { createTurn } from './turn.ts'
 import { unpark } from './unpark.ts'
 
-/** At most this many at once of anything: a sweep stays short however much there is; the next one goes on. */
+export interface SweepOptions {
+  /** At most this many at once of anything: a sweep stays short however much there is; the next one goes on. */
+  room?: number
+  /** Rounds of erasing at most, of each kind of what is too old; 0: none. */
+  erasures?: number
+  /** False: a worker of the same configuration has swept before. */
+  isFirst?: boolean
+}
+
 const ROOM = 1_000
 const RETENTION_EVERY_MS = 60_000
 /** Turns in a lease: who waits for a dead worker's steps waits hardly longer when it was the one that swept. */
@@ -26,11 +34,17 @@ const TURNS = 4
  * Of several workers one does what changes the store. Each of them keeps its own view of breakers and issues fresh, and
  * rings for what is due: its lanes may hear no bell but its own.
  */
-export function createSweep(deps: Deps, watch: Watch, leaseMs: number): () => Promise<void> {
+export function createSweep(
+  deps: Deps,
+  watch: Watch,
+  leaseMs: number,
+  options: SweepOptions = {},
+): () => Promise<void> {
+  const { room = ROOM, erasures } = options
   const turn = createTurn(deps.store, leaseMs / TURNS)
   const watchStandstill = createStandstillWatch(deps)
   let retentionAt = 0
-  let isFirst = true
+  let isFirst = options.isFirst ?? true
 
   return async function sweep() {
     await deps.refusals.flush()
@@ -44,25 +58,25 @@ export function createSweep(deps: Deps, watch: Watch, leaseMs: number): () => Pr
     deps.queue.wake([...bells, ...due.map(({ lane, dueAt }) => ({ step: '', lane, dueAt }))])
     if (!isOurs) return
     await watchStandstill(oldest, breakers)
-    if (deps.now() - retentionAt >= RETENTION_EVERY_MS) {
+    if (erasures !== 0 && deps.now() - retentionAt >= RETENTION_EVERY_MS) {
       retentionAt = deps.now()
-      await enforceRetention(deps, () => turn.take())
+      await enforceRetention(deps, erasures, () => turn.take())
     }
   }
 
   async function settle(breakers: readonly BreakerRow[]): Promise<Bell[]> {
     return [
-      ...(await takeBack(deps, leaseMs)),
-      ...(await endWaits(deps)),
-      ...(await unpark(deps, breakers, isFirst)),
-      ...(await moveOn(deps, breakers)),
-      ...(await goOnReplaying(deps)),
+      ...(await takeBack(deps, leaseMs, room)),
+      ...(await endWaits(deps, room)),
+      ...(await unpark(deps, breakers, isFirst, room)),
+      ...(await moveOn(deps, breakers, room)),
+      ...(await goOnReplaying(deps, room)),
     ]
   }
 }
 
 /** Calls whose recording did not come in time go on without it: a merge with the wait marked as over. */
-async function endWaits(deps: Deps): Promise<Bell[]> {
+async function endWaits(deps: Deps, room: number): Promise<Bell[]> {
   const { db, clock } = deps.store
   const calls = await db
     .selectFrom('calls')
@@ -70,7 +84,7 @@ async function endWaits(deps: Deps): Promise<Bell[]> {
     .where('state', '=', sql.lit('waiting'))
     .where('wait_until', '<=', clock)
     .orderBy('wait_until')
-    .limit(ROOM)
+    .limit(room)
     .execute()
   if (calls.length === 0) return []
   const steps = calls.map((call) =>

@@ -10,8 +10,6 @@ import { settleCall } from './settle.ts'
 import { bellsOf } from './step.ts'
 import { attemptRow } from './timeline.ts'
 
-/** At most this many at once. */
-const ROOM = 1_000
 /** From the third worker that died with it on, a step is tried at a moment of its own. */
 const APART = 3
 /** So often with the others and so often apart: then it is the step. */
@@ -24,14 +22,15 @@ const SPREAD_LEASES = 30
  * who did it shows only when they are tried apart. So an innocent step goes on after a while, however often its worker was
  * killed, and the poisoned one is put aside.
  */
-export async function takeBack(deps: Deps, leaseMs: number): Promise<Bell[]> {
+export async function takeBack(deps: Deps, leaseMs: number, room: number): Promise<Bell[]> {
   const { db, clock } = deps.store
   const gone = await db
     .selectFrom('steps')
     .selectAll()
     .where('state', '=', sql.lit('working'))
     .where('lease_until', '<=', clock)
-    .limit(ROOM)
+    .orderBy('lease_until')
+    .limit(room)
     .execute()
   // Nearly always: then nothing is written, and nothing is waited for.
   if (gone.length === 0) return []
@@ -39,7 +38,8 @@ export async function takeBack(deps: Deps, leaseMs: number): Promise<Bell[]> {
   const queries = suspects.flatMap((step) =>
     step.crashes + 1 >= POISONED ? putAside(deps, step) : tryApart(deps, step, leaseMs),
   )
-  const result = await deps.store.atomic([], [...queries, expireQuery(deps.store, ROOM)])
+  const others = gone.length - suspects.length
+  const result = await deps.store.atomic([], [...queries, expireQuery(deps.store, others)])
   const rows = (result === 'lost' ? [] : (result.at(-1) ?? [])) as unknown as StepRow[]
   for (const { id, kind, crashes } of rows)
     deps.log.warn('a step came back: its worker is gone', { step: id, kind, crashes })

@@ -4,7 +4,7 @@ import type { Bell } from '../queue/port.ts'
 import type { BreakerRow } from '../store/schema.ts'
 import type { Deps } from './deps.ts'
 
-/** At most this many of a connection at once; the next sweep goes on. */
+/** At most this many of a connection at once, or as many as the sweep has room for; the next one goes on. */
 const ROOM = 500
 
 /** A restart with another configuration may have put these right. */
@@ -14,19 +14,29 @@ const CONFIGURED: readonly ErrorCode[] = ['config', 'blocked_address']
  * Parked steps whose cause is over go on, with the attempts they had: the connection takes our credentials again, or the
  * configuration has it, or the flow, again. Asked connection by connection, through the index of what is stuck.
  */
-export async function unpark(deps: Deps, breakers: readonly BreakerRow[], isFirst: boolean): Promise<Bell[]> {
+export async function unpark(
+  deps: Deps,
+  breakers: readonly BreakerRow[],
+  isFirst: boolean,
+  room: number,
+): Promise<Bell[]> {
   const open = new Set(breakers.filter((row) => row.state === 'open').map((row) => row.connection))
   const bells: Bell[] = []
   for (const connection of deps.config.connections.keys()) {
     const codes: ErrorCode[] = ['connection_gone', 'flow_gone']
     if (!open.has(connection)) codes.push('auth', 'quota')
     if (isFirst) codes.push(...CONFIGURED)
-    bells.push(...(await wake(deps, connection, codes)))
+    bells.push(...(await wake(deps, connection, codes, Math.min(ROOM, room))))
   }
   return bells
 }
 
-async function wake(deps: Deps, connection: string, codes: readonly ErrorCode[]): Promise<Bell[]> {
+async function wake(
+  deps: Deps,
+  connection: string,
+  codes: readonly ErrorCode[],
+  room: number,
+): Promise<Bell[]> {
   const { db } = deps.store
   const parked = await db
     .selectFrom('steps')
@@ -38,7 +48,7 @@ async function wake(deps: Deps, connection: string, codes: readonly ErrorCode[])
     // As the index has it, and then the half of it that is meant.
     .where(sql<boolean>`steps.state in ('parked', 'dead')`)
     .where('steps.state', '=', 'parked')
-    .limit(ROOM)
+    .limit(room)
     .execute()
   const flows = new Set(deps.config.flows.map((flow) => flow.name))
   const back = parked.filter(
@@ -72,5 +82,5 @@ async function wake(deps: Deps, connection: string, codes: readonly ErrorCode[])
       ],
     )
   }
-  return back.map(({ id, lane }) => ({ step: id, lane, dueAt: now }))
+  return back.map(({ id, lane, kind }) => ({ step: id, lane, dueAt: now, kind }))
 }

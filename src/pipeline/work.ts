@@ -1,3 +1,4 @@
+import type { Share } from '../queue/port.ts'
 import { claimQuery, renewQuery } from '../store/claim.ts'
 import type { StepRow } from '../store/schema.ts'
 import { createBreakers } from './breaker.ts'
@@ -7,7 +8,7 @@ import type { Deps } from './deps.ts'
 import { createIssueWatch } from './issues.ts'
 import { type Held, runStep } from './run.ts'
 import { CORE_LANE } from './step.ts'
-import { createSweep } from './sweep.ts'
+import { createSweep, type SweepOptions } from './sweep.ts'
 
 export interface WorkOptions {
   /** How long a worker holds a step without a sign of life, in ms. */
@@ -16,10 +17,17 @@ export interface WorkOptions {
   sweepMs?: number
   /** Repeats `work` every `ms` until the returned function is called. */
   every?: (ms: number, work: () => void) => () => void
+  sweep?: SweepOptions
 }
 
 export interface Worker {
-  start(): void
+  /**
+   * Takes steps as the queue says. `sweeps: false` is for a worker that lives only as long as some steps: it renews their
+   * leases and does nothing else by itself.
+   */
+  start(how?: { sweeps: boolean }): void
+  /** Reads what others have written of breakers and issues. Each sweep does that as well. */
+  refresh(): Promise<void>
   /** No new steps; those under way finish within `graceMs` or go back. */
   stop(graceMs: number): Promise<void>
   /** Extends the leases of the steps under way; aborts those that another worker took over. */
@@ -43,7 +51,7 @@ export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
   const me = Math.floor(deps.random() * 2 ** 40).toString(36)
   const breakers = createBreakers(deps)
   const watch: Watch = { breakers, issues: createIssueWatch(deps) }
-  const sweep = createSweep(deps, watch, leaseMs)
+  const sweep = createSweep(deps, watch, leaseMs, options.sweep)
   const check = createChecks(deps, breakers)
   const holding = new Map<string, { lease: string; until: number; controller: AbortController }>()
   /** Steps that ended here while the store could not take it: they go back with the next renewal. */
@@ -53,7 +61,12 @@ export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
   let sweeping: Promise<void> | null = null
 
   /** Claims in one statement what a lane may run; the steps then run on their own. */
-  async function take(lane: string, wanted: number, signal: AbortSignal): Promise<readonly Promise<void>[]> {
+  async function take(
+    lane: string,
+    wanted: number,
+    signal: AbortSignal,
+    share?: Share,
+  ): Promise<readonly Promise<void>[]> {
     const { room, at } = breakers.room(lane, wanted)
     if (room === 0) {
       if (at !== null) deps.queue.wake([{ step: '', lane, dueAt: at }])
@@ -62,7 +75,10 @@ export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
     claims += 1
     const lease = `${me}.${claims}`
     const until = deps.now() + leaseMs * (1 - LEASE_MARGIN)
-    const result = await deps.store.atomic([], [claimQuery(deps.store, { lane, room, lease, leaseMs })])
+    const result = await deps.store.atomic(
+      [],
+      [claimQuery(deps.store, { lane, room, lease, leaseMs, share })],
+    )
     if (result === 'lost') return []
     const rows = (result[0] ?? []) as unknown as StepRow[]
     return rows.map((step) => run(step, lease, until, signal))
@@ -117,11 +133,16 @@ export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
     renew,
     sweep: sweepOnce,
     check,
-    start() {
+    async refresh() {
+      await breakers.refresh()
+      await watch.issues.refresh()
+    },
+    start({ sweeps } = { sweeps: true }) {
       deps.queue.work(take, (lane) =>
         lane === CORE_LANE ? CORE_CONCURRENCY : (deps.config.connections.get(lane)?.concurrency ?? 1),
       )
       stops.push(every(leaseMs / 3, quietly('renewing leases', renew)))
+      if (!sweeps) return
       stops.push(every(sweepMs, quietly('the sweep', sweepOnce)))
       stops.push(every(sweepMs, quietly('checking connections', check)))
       quietly('the sweep', sweepOnce)()

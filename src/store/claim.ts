@@ -1,4 +1,5 @@
 import { type ExpressionBuilder, type SelectQueryBuilder, sql } from 'kysely'
+import type { Share } from '../queue/port.ts'
 import type { Query, Store } from './port.ts'
 import type { Schema } from './schema.ts'
 
@@ -14,14 +15,18 @@ import type { Schema } from './schema.ts'
  */
 export function claimQuery(
   store: Store,
-  claim: { lane: string; room: number; lease: string; leaseMs: number },
+  claim: { lane: string; room: number; lease: string; leaseMs: number; share?: Share | undefined },
 ): Query {
+  const { share } = claim
   const due = store.db
     .selectFrom('steps')
     .select('id')
     .where('lane', '=', claim.lane)
     .where('state', '=', sql.lit('waiting'))
     .where('due_at', '<=', store.clock)
+    .$if(share !== undefined, (query) =>
+      query.where('kind', share === 'recordings' ? '=' : '<>', sql.lit('submit')),
+    )
     .orderBy('due_at')
     .limit(claim.room)
     .$if(store.dialect === 'postgres', (query) => query.forUpdate().skipLocked())

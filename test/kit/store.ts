@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely'
 import { afterEach, describe, expect, it } from 'vitest'
 import { claimQuery, expireQuery, renewQuery } from '../../src/store/claim.ts'
-import { isUniqueViolation, type Query, type Store } from '../../src/store/port.ts'
+import { isUniqueViolation, type Query, type Rows, type Store } from '../../src/store/port.ts'
 import type { StepRow } from '../../src/store/schema.ts'
 import { interleave } from './interleave.ts'
 import { call, entry, NOW, step } from './rows.ts'
@@ -322,6 +322,24 @@ export function storeKit(
       )
       expect(taken).toHaveLength(1_000)
       expect(new Set(taken).size).toBe(1_000)
+    })
+
+    it('gives the share that is asked for: steps that stream recordings, or all others', async () => {
+      const { store } = await fresh()
+      const kinds = ['poll', 'submit', 'write', 'submit', 'match']
+      await addSteps(
+        store,
+        kinds.map((kind, n) => step(n, { kind, lane: 'xosum', due_at: NOW - 10 + n })),
+      )
+      const take = async (share: 'recordings' | 'others' | undefined, room: number) => {
+        const query = claimQuery(store, { lane: 'xosum', room, lease: 'mine', leaseMs: 500, share })
+        const result = await store.atomic([], [query])
+        return (result as Rows).flat().map(({ kind }) => kind)
+      }
+      expect(await take('recordings', 1)).toEqual(['submit'])
+      expect((await take('others', 2)).sort()).toEqual(['poll', 'write'])
+      expect((await take(undefined, 9)).sort()).toEqual(['match', 'submit'])
+      expect(await take('recordings', 9)).toEqual([])
     })
 
     it('renews a lease that holds and no other', async () => {
