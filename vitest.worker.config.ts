@@ -18,6 +18,7 @@ Object.assign(process.env, {
 export default defineConfig({
   plugins: [
     cloudflareTest(async () => ({
+      main: './test/worker/entry.ts',
       wrangler: { configPath: './wrangler.toml' },
       miniflare: { bindings: { D1_MIGRATIONS: await readD1Migrations('src/store/d1-migrations') } },
     })),
