@@ -26,7 +26,7 @@ function textOf(body: Uint8Array): string {
   if (body.length > MAX_BYTES) {
     throw new CordboardError('invalid_payload', `The form has ${body.length} bytes, ${MAX_BYTES} are read`)
   }
-  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(body)
+  return new TextDecoder('utf-8', { fatal: false, ignoreBOM: true }).decode(body)
 }
 
 function checkCount(fields: number): void {

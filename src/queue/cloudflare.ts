@@ -129,7 +129,7 @@ export function createCloudflareQueue(options: CloudflareQueueOptions): Cloudfla
       timer = setTimeout(() => resolve(false), ms)
     })
     const isSettled = await Promise.race([Promise.all(answering).then(() => true), late])
-    clearTimeout(timer)
+    if (timer !== undefined) clearTimeout(timer)
     return isSettled
   }
 
