@@ -3,7 +3,7 @@ import { utf8 } from '../../src/connector/encoding.ts'
 import { inboundRequest, type RawRequest } from '../../src/connector/request.ts'
 import type { Verification } from '../../src/connector/verification.ts'
 import { verifyRequest } from '../../src/connector/verify.ts'
-import { testSigner } from './signer.ts'
+import { verifier } from './signer.ts'
 
 /** Requests and short words for the tests of the verification engine. */
 
@@ -24,7 +24,7 @@ export function raw(
   } satisfies RawRequest
 }
 
-export const verify = (request: RawRequest, verification: Verification, now = NOW, signer = testSigner) =>
+export const verify = (request: RawRequest, verification: Verification, now = NOW, signer = verifier) =>
   verifyRequest(inboundRequest(request), verification, { now, signer })
 
 export const accepted = { ok: true }

@@ -1,5 +1,8 @@
 import { createHash, createHmac, createPublicKey, verify } from 'node:crypto'
+import { encodeBase64Url } from '../../src/connector/encoding.ts'
 import type { Signer } from '../../src/connector/platform.ts'
+import { createWebSigner } from '../../src/connector/web-signer.ts'
+import { createSigner } from '../../src/node/signer.ts'
 
 /** Plain cryptography for tests: no caches, so that a mistake of the server's signer cannot hide in both. */
 export const testSigner: Signer = {
@@ -12,7 +15,7 @@ export const testSigner: Signer = {
       const options = algorithm === 'ES256' ? { key, dsaEncoding: 'ieee-p1363' as const } : key
       return verify('sha256', data, options, signature)
     }
-    const x = Buffer.from(publicKey as Uint8Array).toString('base64url')
+    const x = encodeBase64Url(publicKey as Uint8Array)
     return verify(
       null,
       data,
@@ -21,3 +24,11 @@ export const testSigner: Signer = {
     )
   },
 }
+
+export const isWorkerd = navigator.userAgent === 'Cloudflare-Workers'
+
+/** What the program itself checks with on this runtime. */
+export const serverSigner: Signer = isWorkerd ? createWebSigner() : createSigner()
+
+/** What the kits check with: where the program has nothing but WebCrypto, every vector is one for it. */
+export const verifier: Signer = isWorkerd ? serverSigner : testSigner
