@@ -1,4 +1,4 @@
-import { isSupportedCountry } from 'libphonenumber-js'
+import { isSupportedCountry } from 'libphonenumber-js/max'
 import { z } from 'zod'
 import { DIRECTIONS, MEDIA, RESULTS } from '../call/call.ts'
 import type { Connector } from '../connector/contract.ts'
