@@ -1,11 +1,6 @@
-import { describe } from 'vitest'
 import type { Connector } from '../../src/connector/contract.ts'
-import { behaviourTests } from './connector/behaviour.ts'
-import { loadSubject } from './connector/fixtures.ts'
-import { formTests } from './connector/form.ts'
-import { meaningTests } from './connector/meaning.ts'
-import { orderTests } from './connector/order.ts'
-import { securityTests } from './connector/security.ts'
+import { readFolder } from './connector/folder.ts'
+import { connectorTests } from './connector/tests.ts'
 
 /**
  * The definition of done of a connector. Call it in a vitest file with the connector and its folder:
@@ -14,12 +9,5 @@ import { securityTests } from './connector/security.ts'
  * connectorKit(connector, new URL('../connectors/generic/', import.meta.url))
  */
 export function connectorKit(connector: Connector, folder: URL): void {
-  describe(`connector ${connector.id}`, () => {
-    const subject = loadSubject(connector, folder)
-    formTests(subject)
-    securityTests(subject)
-    meaningTests(subject)
-    orderTests(subject)
-    behaviourTests(subject)
-  })
+  connectorTests(connector, readFolder(folder))
 }

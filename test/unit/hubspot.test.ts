@@ -5,13 +5,14 @@ import type { Analysis } from '../../src/call/analysis.ts'
 import type { Call, Result } from '../../src/call/call.ts'
 import type { ConnectorContext, CrmRecord, PlannedPart, WritePart } from '../../src/connector/contract.ts'
 import { loadSubject } from '../kit/connector/fixtures.ts'
+import { readFolder } from '../kit/connector/folder.ts'
 import { CUSTOMER, commonCall, SAMPLE_ANALYSIS } from '../kit/connector/samples.ts'
 import { cutOff, failureOf, openWorld, type World } from '../kit/connector/world.ts'
 
 type Settings = Record<string, unknown>
 type Context = Parameters<typeof connector.check>[0]
 
-const subject = loadSubject(connector, new URL('../../connectors/hubspot/', import.meta.url))
+const subject = loadSubject(connector, readFolder(new URL('../../connectors/hubspot/', import.meta.url)))
 const crm = connector.crm ?? expect.fail('hubspot is a CRM')
 const open = (settings: Settings = {}) =>
   openWorld({ ...subject, settings: { ...subject.settings, ...settings } })

@@ -4,7 +4,7 @@ import type { AnalysisEvent, ConnectorContext, SubmitContext } from '../../../sr
 import { utf8 } from '../../../src/connector/encoding.ts'
 import { inboundRequest } from '../../../src/connector/request.ts'
 import { verifyRequest } from '../../../src/connector/verify.ts'
-import { testSigner } from '../signer.ts'
+import { verifier } from '../signer.ts'
 import { analysisEvent, type Subject } from './fixtures.ts'
 import { submitRequest } from './samples.ts'
 import { booked, cutOff, openWorld, type World } from './world.ts'
@@ -114,7 +114,7 @@ async function deliveredEvents(world: World): Promise<AnalysisEvent[]> {
     const raw = { method, url, path, headers: Object.entries(headers), body: utf8(body), receivedAt }
     const request = inboundRequest(raw)
     if (!side) continue
-    const verified = await verifyRequest(request, side.verify(world.config), { now: at, signer: testSigner })
+    const verified = await verifyRequest(request, side.verify(world.config), { now: at, signer: verifier })
     expect(verified).toMatchObject({ ok: true })
     const context = { connection: 'acme', config: world.config, region: world.subject.region }
     const received = side.receive(request, context)

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { callEvent } from '../../../src/call/facts.ts'
 import { inboundRequest } from '../../../src/connector/request.ts'
 import { verifyRequest } from '../../../src/connector/verify.ts'
-import { testSigner } from '../signer.ts'
+import { verifier } from '../signer.ts'
 import type { Subject } from './fixtures.ts'
 import { CUSTOMER, playSampleCall, rawWebhook, sampleAudio, sampleCall } from './samples.ts'
 import { booked, openWorld } from './world.ts'
@@ -34,7 +34,7 @@ export function telephonyTests(subject: Subject): void {
           if (!request.headers.has(verification.header)) continue
           const verified = await verifyRequest(request, verification, {
             now: world.now(),
-            signer: testSigner,
+            signer: verifier,
           })
           expect(verified).toMatchObject({ ok: true })
         }

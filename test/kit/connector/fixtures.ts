@@ -1,11 +1,11 @@
-import { readdirSync, readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { analysis, PARTS } from '../../../src/call/analysis.ts'
 import { type CallEvent, callEvent } from '../../../src/call/facts.ts'
 import type { AnalysisEvent, Connector, MapContext, WebhookSide } from '../../../src/connector/contract.ts'
-import { utf8 } from '../../../src/connector/encoding.ts'
+import { decodeBase64, utf8 } from '../../../src/connector/encoding.ts'
 import { inboundRequest, type RawRequest } from '../../../src/connector/request.ts'
 import type { Verification } from '../../../src/connector/verification.ts'
+import type { ConnectorFolder } from './folder.ts'
 
 /** What stands in a file of `fixtures/`: the bytes of one request, where they come from, and what they mean. */
 export const fixtureFile = z.strictObject({
@@ -63,7 +63,7 @@ export interface Fixture extends z.output<typeof fixtureFile> {
 /** Everything the kit knows of the connector under test. */
 export interface Subject {
   connector: Connector
-  folder: URL
+  folder: ConnectorFolder
   /** The connection's own keys as an operator writes them. */
   settings: Settings
   region: string | undefined
@@ -72,17 +72,11 @@ export interface Subject {
   broken: { file: string; why: string }[]
 }
 
-export function loadSubject(connector: Connector, folder: URL): Subject {
+export function loadSubject(connector: Connector, folder: ConnectorFolder): Subject {
   const subject: Subject = { connector, folder, settings: {}, region: undefined, fixtures: [], broken: [] }
-  let names: string[] = []
-  try {
-    names = readdirSync(new URL('fixtures/', folder)).filter((name) => name.endsWith('.json'))
-  } catch {
-    // The missing folder is reported by the form tests.
-  }
-  for (const file of names.sort()) {
+  for (const [file, text] of Object.entries(folder.fixtures).toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     try {
-      const content: unknown = JSON.parse(readFileSync(new URL(`fixtures/${file}`, folder), 'utf8'))
+      const content: unknown = JSON.parse(text)
       if (file === 'connection.json') {
         const { config, region } = connectionFile.parse(content)
         subject.settings = config
@@ -111,12 +105,14 @@ export function sideFor(subject: Subject, fixture: Fixture): Side {
 
 export function rawOf(fixture: Fixture): RawRequest {
   const { method, path, query, headers, body, bodyBase64 } = fixture.request
+  const bytes = bodyBase64 === undefined ? utf8(body ?? '') : decodeBase64(bodyBase64)
+  if (!bytes) throw new Error(`${fixture.file}: bodyBase64 is no base64`)
   return {
     method,
     url: `${fixture.hookUrl}${path}${query === undefined ? '' : `?${query}`}`,
     path,
     headers: Object.entries(headers),
-    body: bodyBase64 === undefined ? utf8(body ?? '') : new Uint8Array(Buffer.from(bodyBase64, 'base64')),
+    body: bytes,
     receivedAt: fixture.receivedAt,
   }
 }

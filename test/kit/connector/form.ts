@@ -1,4 +1,3 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { normalisePhone } from '../../../src/call/phone.ts'
 import type { Connector } from '../../../src/connector/contract.ts'
@@ -32,17 +31,16 @@ export function formTests(subject: Subject): void {
   const { id } = connector
   describe('form', () => {
     test('the folder holds the files of a connector and no others', () => {
-      const files = readdirSync(folder)
-      expect(files.filter((file) => !FILES.includes(file))).toEqual([])
-      expect(REQUIRED.filter((file) => !files.includes(file))).toEqual([])
+      expect(folder.files.filter((file) => !FILES.includes(file))).toEqual([])
+      expect(REQUIRED.filter((file) => !folder.files.includes(file))).toEqual([])
     })
 
     test('the id is the folder’s name', () => {
-      expect(folder.pathname.split('/').filter(Boolean).at(-1)).toBe(id)
+      expect(folder.name).toBe(id)
     })
 
     test('the README begins with id, name, roles, docs and the date of verification', () => {
-      const head = frontMatter(readme(folder))
+      const head = frontMatter(folder.readme)
       expect(head).toMatchObject({ id, name: connector.name, docs: connector.docs })
       expect(rolesOf(head.roles)).toEqual(rolesIn(connector))
       expect(connector.docs, 'the vendor’s own documentation').not.toMatch(/\bexample\.(?:com|org|net)\b/)
@@ -51,7 +49,7 @@ export function formTests(subject: Subject): void {
 
     test('the README says how to set it up, which permissions it needs and what is not documented', () => {
       const sections = new Map(
-        readme(folder)
+        folder.readme
           .split(/^## +/m)
           .slice(1)
           .map((section): [string, string] => {
@@ -65,7 +63,7 @@ export function formTests(subject: Subject): void {
     test('connection.json is a working configuration', () => {
       const error = connector.config.safeParse(subject.settings).error
       expect(error?.message).toBeUndefined()
-      expect(existsSync(new URL('fixtures/connection.json', folder))).toBe(true)
+      expect(Object.keys(folder.fixtures)).toContain('connection.json')
     })
 
     test('every fixture is of the known format', () => {
@@ -89,10 +87,6 @@ export function formTests(subject: Subject): void {
       expect(live.map((fixture) => fixture.file)).toEqual([])
     })
   })
-}
-
-function readme(folder: URL): string {
-  return readFileSync(new URL('README.md', folder), 'utf8')
 }
 
 function frontMatter(text: string): Record<string, string> {

@@ -4,7 +4,7 @@ import { inboundRequest, type RawRequest } from '../../../src/connector/request.
 import { signRaw } from '../../../src/connector/sign.ts'
 import { verifyRequest } from '../../../src/connector/verify.ts'
 import { CordboardError } from '../../../src/errors.ts'
-import { testSigner } from '../signer.ts'
+import { testSigner, verifier } from '../signer.ts'
 import {
   contextOf,
   eventSchemas,
@@ -95,18 +95,18 @@ function fixtureTests(subject: Subject, fixture: Fixture): void {
   })
 
   test('an unreadable body with a valid signature still reaches the mapper', async () => {
-    const tools = { now: Date.parse(fixture.receivedAt), signer: testSigner }
+    const now = Date.parse(fixture.receivedAt)
     const verification = verificationOf(subject, fixture)
     const cut = { ...raw, body: raw.body.subarray(0, Math.ceil(raw.body.length / 3)) }
     let signed: RawRequest
     try {
-      signed = await signRaw(cut, verification, tools)
+      signed = await signRaw(cut, verification, { now, signer: testSigner })
     } catch (error) {
       // The proof itself stands in the part that is gone: then it is refused, and nothing reaches the mapper.
       if (error instanceof CordboardError) return
       throw error
     }
-    const verified = await verifyRequest(inboundRequest(signed), verification, tools)
+    const verified = await verifyRequest(inboundRequest(signed), verification, { now, signer: verifier })
     if (!verified.ok) return
     expect(['invalid_payload', 'ok']).toContain(await codeOf(() => receive(subject, fixture, signed)))
   })

@@ -8,7 +8,7 @@ import { inboundRequest, type RawRequest } from '../../../src/connector/request.
 import type { SampleCall, SandboxWebhook } from '../../../src/connector/sandbox.ts'
 import { signRaw } from '../../../src/connector/sign.ts'
 import { verifyRequest } from '../../../src/connector/verify.ts'
-import { testSigner } from '../signer.ts'
+import { testSigner, verifier } from '../signer.ts'
 import { HOOK_URL, START, type World } from './world.ts'
 
 /** One ordinary call, as the phone system, the analysis service and the CRM get to see it. Numbers: ranges for fiction. */
@@ -148,14 +148,14 @@ export async function playSampleCall(
   const side = world.subject.connector.telephony?.webhook
   const webhooks = world.sandbox.place?.(sampleCall())
   if (!side || !webhooks) throw new Error('a telephony stand-in has `place`')
-  const tools = { now: world.now(), signer: testSigner }
+  const now = world.now()
   const context = { connection: 'acme', config: world.config, region: world.subject.region }
   const verification = side.verify(world.config)
   const events: CallEvent[] = []
   const refused: string[] = []
   for (const webhook of webhooks) {
-    const signed = await signRaw(rawWebhook(webhook, world.now()), verification, tools)
-    const verified = await verifyRequest(inboundRequest(signed), verification, tools)
+    const signed = await signRaw(rawWebhook(webhook, now), verification, { now, signer: testSigner })
+    const verified = await verifyRequest(inboundRequest(signed), verification, { now, signer: verifier })
     if (!verified.ok) refused.push(`${webhook.says}: ${verified.reason}`)
     const received = side.receive(inboundRequest(signed), context)
     if ('events' in received) events.push(...received.events)

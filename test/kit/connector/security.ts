@@ -4,7 +4,7 @@ import { inboundRequest, type RawRequest } from '../../../src/connector/request.
 import type { Verification } from '../../../src/connector/verification.ts'
 import { type Verified, verifyRequest } from '../../../src/connector/verify.ts'
 import { asCordboardError, CordboardError } from '../../../src/errors.ts'
-import { testSigner } from '../signer.ts'
+import { verifier } from '../signer.ts'
 import { contextOf, type Fixture, rawOf, type Subject, sideFor, verificationOf } from './fixtures.ts'
 import {
   coverageOf,
@@ -33,7 +33,7 @@ function fixtureTests(subject: Subject, fixture: Fixture): void {
   const raw = rawOf(fixture)
   const now = Date.parse(fixture.receivedAt)
   const verify = (request: RawRequest, verification = verificationOf(subject, fixture), at = now) =>
-    verifyRequest(inboundRequest(request), verification, { now: at, signer: testSigner })
+    verifyRequest(inboundRequest(request), verification, { now: at, signer: verifier })
 
   if ('refused' in fixture.expect) {
     test('is refused', async () => {
@@ -120,7 +120,7 @@ function fixtureTests(subject: Subject, fixture: Fixture): void {
         return request.json()
       },
     }
-    const verified = await verifyRequest(spied, verification, { now, signer: testSigner })
+    const verified = await verifyRequest(spied, verification, { now, signer: verifier })
     if (verified.ok) sideFor(subject, fixture).receive(spied, contextOf(subject, fixture))
     expect(verified).toMatchObject({ ok: false })
     if (!needsFields(verification)) expect(read).toEqual([])

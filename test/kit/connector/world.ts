@@ -45,9 +45,7 @@ export const SAMPLE: SampleTranscript = {
 }
 
 export async function openWorld(subject: Subject): Promise<World> {
-  const { createSandbox } = (await import(new URL('sandbox.ts', subject.folder).href)) as {
-    createSandbox: CreateSandbox
-  }
+  const { createSandbox } = (await subject.folder.sandbox()) as { createSandbox: CreateSandbox }
   const { connector } = subject
   const baseUrl = `https://${connector.id}.example.com`
   const settings = hasKey(connector.config, 'baseUrl') ? { ...subject.settings, baseUrl } : subject.settings
@@ -185,7 +183,7 @@ function longStream(counter: { chunks: number }): ReadableStream<Uint8Array> {
 
 /** Enough turns of the event loop for a request to have reached a stand-in of this process. */
 export async function settle(): Promise<void> {
-  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve))
 }
 
 /** Runs `work` with a signal that aborts once the request hangs, as the pipeline's deadline does. */

@@ -1,0 +1,30 @@
+import { readdirSync, readFileSync } from 'node:fs'
+
+/** What the kit reads of a connector's folder, so that it runs where there are no files as well. */
+export interface ConnectorFolder {
+  name: string
+  /** Names of what stands in it. */
+  files: readonly string[]
+  /** Empty when there is none. */
+  readme: string
+  /** Texts of `fixtures/*.json` by their names. */
+  fixtures: Readonly<Record<string, string>>
+  /** The module `sandbox.ts`. */
+  sandbox(): Promise<unknown>
+}
+
+/** The folder as it stands on the disk. What is missing in it is for the form tests to report. */
+export function readFolder(folder: URL): ConnectorFolder {
+  const files = readdirSync(folder)
+  const fixtures = files.includes('fixtures') ? readdirSync(new URL('fixtures/', folder)) : []
+  const text = (file: string) => readFileSync(new URL(file, folder), 'utf8')
+  return {
+    name: folder.pathname.split('/').filter(Boolean).at(-1) ?? '',
+    files,
+    readme: files.includes('README.md') ? text('README.md') : '',
+    fixtures: Object.fromEntries(
+      fixtures.filter((name) => name.endsWith('.json')).map((name) => [name, text(`fixtures/${name}`)]),
+    ),
+    sandbox: () => import(new URL('sandbox.ts', folder).href),
+  }
+}
