@@ -34,9 +34,6 @@ export interface Held {
   signal: AbortSignal
 }
 
-/** Thrown by `commit` in the middle of a step: a guard no longer holds. */
-const CHANGED = new Error('the step or its call has changed')
-
 /**
  * Runs one step and commits what became of it. Never rejects. Answers false when the store could not take the result: the
  * step is still held then, and has to be handed back.
@@ -93,6 +90,8 @@ async function execute(
   guard: Guard,
   answered: Set<string>,
 ): Promise<Outcome | 'changed'> {
+  // Thrown by `commit` in the middle of a step: a guard no longer holds.
+  let changed: Error | undefined
   try {
     const connection = connectionOf(deps, step.connection)
     const running: Running = {
@@ -116,13 +115,14 @@ async function execute(
         }),
       commit: async (queries, guards = []) => {
         const rows = await deps.store.atomic([guard, ...guards], queries)
-        if (rows === 'lost') throw CHANGED
-        return rows
+        if (rows !== 'lost') return rows
+        changed = new Error('the step or its call has changed')
+        throw changed
       },
     }
     return await KINDS[step.kind](running)
   } catch (thrown) {
-    return thrown === CHANGED ? 'changed' : { failed: asCordboardError(thrown) }
+    return changed !== undefined && thrown === changed ? 'changed' : { failed: asCordboardError(thrown) }
   }
 }
 
