@@ -18,6 +18,8 @@ export interface Connectors {
 export interface ConnectionOptions {
   connectors: Connectors
   resolveSecret: ResolveSecret
+  /** What to do about a secret that is not set; default: as on Node. */
+  howToSet?: ((name: string) => string) | undefined
   /** Secrets may stand in this connection in plain. */
   plain: boolean
   /** Region of the whole configuration. */
@@ -50,6 +52,7 @@ export async function loadConnection(
   const resolved = resolveSecrets(own, [schema], path, {
     resolve: options.resolveSecret,
     plain: options.plain,
+    howToSet: options.howToSet,
   })
   problems.push(...resolved.problems)
   const settings = connector.config.safeParse(resolved.value)

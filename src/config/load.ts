@@ -13,6 +13,8 @@ export type { Connectors } from './connection.ts'
 export interface LoadOptions {
   connectors: Connectors
   resolveSecret: ResolveSecret
+  /** What to do about a secret that is not set, where secrets are set in another way than on Node. */
+  howToSet?: (name: string) => string
   /**
    * Connections whose secrets may stand in plain, `true` for all: for configurations made in code (the sandbox, tests).
    * A file never has them.

@@ -24,6 +24,7 @@ export interface Resolved {
 
 interface Walk extends Omit<Resolved, 'value'> {
   resolve: ResolveSecret
+  howToSet: (name: string) => string
   /** Secrets may stand in it in plain: a configuration made in code, never a file. */
   plain: boolean
 }
@@ -33,11 +34,24 @@ export function resolveSecrets(
   value: unknown,
   schemas: readonly JsonSchema[],
   path: Path,
-  options: { resolve: ResolveSecret; plain: boolean },
+  options: { resolve: ResolveSecret; plain: boolean; howToSet?: ((name: string) => string) | undefined },
 ): Resolved {
-  const walk: Walk = { ...options, secrets: [], uses: [], problems: [] }
+  const { resolve, plain, howToSet = inTheEnvironment } = options
+  const walk: Walk = { resolve, plain, howToSet, secrets: [], uses: [], problems: [] }
   const resolved = walked(value, schemas, path, walk)
   return { value: resolved, secrets: walk.secrets, uses: walk.uses, problems: walk.problems }
+}
+
+const inTheEnvironment = (name: string): string =>
+  `Set ${name} in the environment, or ${name}_FILE to a file that holds it`
+
+/** Every reference to a secret, wherever it stands, with the names that it gives. */
+export function secretReferences(value: unknown, path: Path = []): { path: Path; names: string[] }[] {
+  if (Array.isArray(value)) return value.flatMap((item, i) => secretReferences(item, [...path, i]))
+  if (!isPlainObject(value)) return []
+  if (isReference(value))
+    return [{ path, names: [value.$secret].flat().filter((name) => typeof name === 'string') }]
+  return Object.entries(value).flatMap(([key, item]) => secretReferences(item, [...path, key]))
 }
 
 function walked(value: unknown, schemas: readonly JsonSchema[], path: Path, walk: Walk): unknown {
@@ -124,8 +138,7 @@ function lookUp(name: string, isNewest: boolean, path: Path, walk: Walk): readon
     const values = found === undefined ? [] : [found].flat()
     if (values.length === 0) {
       if (!isNewest) return []
-      const fix = `Set ${name} in the environment, or ${name}_FILE to a file that holds it`
-      return problem(`The secret ${name} is not set`, 'nothing', fix)
+      return problem(`The secret ${name} is not set`, 'nothing', walk.howToSet(name))
     }
     if (values.some((value) => value === '')) {
       return problem(`The secret ${name} is set but empty`, 'an empty value', `Set ${name} to its value`)
