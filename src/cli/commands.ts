@@ -33,5 +33,9 @@ export const commands: Readonly<Record<string, Entry>> = {
     about: 'Checks, prints, describes the configuration',
     load: () => import('./commands/config.ts'),
   },
+  cloudflare: {
+    about: 'Writes what a Worker is bundled from',
+    load: () => import('./commands/cloudflare.ts'),
+  },
   connector: { about: 'Makes a new connector, tests it', load: () => import('./commands/connector.ts') },
 }

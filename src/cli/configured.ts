@@ -32,7 +32,11 @@ export async function readConfigured(given: string | undefined, io: Io): Promise
 export async function needConfigured(given: string | undefined, io: Io): Promise<Configured | number> {
   const found = await readConfigured(given, io)
   if (found !== null) return found
-  throw new CordboardError('config', 'There is no configuration in this folder', {
+  throw noConfiguration()
+}
+
+export function noConfiguration(): CordboardError {
+  return new CordboardError('config', 'There is no configuration in this folder', {
     why: 'Neither cordboard.config.ts nor cordboard.config.json is here',
     fix: 'Write one: cordboard init, or see it work first: cordboard demo',
   })

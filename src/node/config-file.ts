@@ -41,13 +41,22 @@ function findConfigFile(given: string | undefined, cwd: string): string | null {
   return FILE_NAMES.map((name) => join(cwd, name)).find((file) => existsSync(file)) ?? null
 }
 
+/** Finds and reads the configuration as it is written; null when there is none. */
+export async function readRawConfig(
+  given: string | undefined,
+  cwd: string,
+): Promise<{ file: string; raw: { value: unknown } | { problem: ConfigProblem } } | null> {
+  const file = findConfigFile(given, cwd)
+  return file === null ? null : { file, raw: await readRaw(file) }
+}
+
 /** Finds, reads and checks the configuration; null when there is none. */
 export async function readConfig(options: ReadOptions): Promise<ConfigSource | null> {
   const { given, cwd, env, connectors } = options
-  const file = findConfigFile(given, cwd)
-  if (file === null) return null
+  const found = await readRawConfig(given, cwd)
+  if (found === null) return null
+  const { file, raw } = found
   const { resolveSecret, originOf } = secretsOf(env, join(dirname(file), '.env'))
-  const raw = await readRaw(file)
   if ('problem' in raw)
     return { file, loaded: { problems: [raw.problem] }, originOf, readSetting: resolveSecret }
   const loaded = await loadConfig(raw.value, { connectors, resolveSecret })
