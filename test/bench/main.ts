@@ -10,6 +10,7 @@ const BENCHES: Record<string, () => Promise<{ run(args: string[]): Promise<void>
   start: () => import('./start.ts'),
   wake: () => import('./wake.ts'),
   soak: () => import('./soak.ts'),
+  worker: () => import('./worker.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

@@ -1,0 +1,2 @@
+export * from 'zod/v4/core'
+export const locales = {}
