@@ -82,7 +82,7 @@ type Bytes = Uint8Array<ArrayBuffer>
 
 /** WebCrypto takes no views of shared memory; a copy satisfies it and its types. */
 const toBytes = (data: string | Uint8Array): Bytes =>
-  typeof data === 'string' ? new TextEncoder().encode(data) : new Uint8Array(data)
+  new Uint8Array(typeof data === 'string' ? new TextEncoder().encode(data) : data)
 
 function hashName(hash: Hash): string {
   const name = HASH_NAMES[hash]

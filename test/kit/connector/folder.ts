@@ -1,4 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 /** What the kit reads of a connector's folder, so that it runs where there are no files as well. */
 export interface ConnectorFolder {
@@ -15,9 +17,10 @@ export interface ConnectorFolder {
 
 /** The folder as it stands on the disk. What is missing in it is for the form tests to report. */
 export function readFolder(folder: URL): ConnectorFolder {
-  const files = readdirSync(folder)
-  const fixtures = files.includes('fixtures') ? readdirSync(new URL('fixtures/', folder)) : []
-  const text = (file: string) => readFileSync(new URL(file, folder), 'utf8')
+  const path = fileURLToPath(folder.href)
+  const files = readdirSync(path)
+  const fixtures = files.includes('fixtures') ? readdirSync(join(path, 'fixtures')) : []
+  const text = (file: string) => readFileSync(join(path, file), 'utf8')
   return {
     name: folder.pathname.split('/').filter(Boolean).at(-1) ?? '',
     files,
