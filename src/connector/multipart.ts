@@ -1,4 +1,5 @@
 import { CordboardError } from '../errors.ts'
+import { relay } from './relay.ts'
 
 export interface MultipartFile {
   /** Name of the form field. */
@@ -60,44 +61,25 @@ export function multipart(
 }
 
 function framed(head: Uint8Array, file: MultipartFile, tail: Uint8Array): ReadableStream<Uint8Array> {
-  const reader = file.body.getReader()
-  let sentHead = false
-  let seen = 0
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        if (!sentHead) {
-          sentHead = true
-          controller.enqueue(head)
-          return
-        }
-        const { done, value } = await reader.read()
-        if (!done) seen += value.byteLength
-        // A body that does not keep its announced length would leave the vendor waiting, or cut the end off.
-        const wrong = file.bytes !== null && (done ? seen !== file.bytes : seen > file.bytes)
-        if (wrong) {
-          const error = new CordboardError(
-            'vendor_down',
-            'The recording has not the size that was announced',
-            {
-              why: `${seen} bytes came, ${file.bytes} were announced`,
-            },
-          )
-          if (!done) await reader.cancel(error)
-          throw error
-        }
-        if (!done) {
-          controller.enqueue(value)
-          return
-        }
-        controller.enqueue(tail)
-        controller.close()
-      },
-      cancel: (reason) => reader.cancel(reason),
+  let came = 0
+  // A body that does not keep its announced length would leave the vendor waiting, or cut the end off.
+  const keepsWord = (isRight: boolean) => {
+    if (isRight) return
+    throw new CordboardError('vendor_down', 'The recording has not the size that was announced', {
+      why: `${came} bytes came, ${file.bytes} were announced`,
+    })
+  }
+  return relay(file.body, {
+    head,
+    seen(bytes) {
+      came += bytes
+      keepsWord(file.bytes === null || came <= file.bytes)
     },
-    // Nothing is read ahead of the one who reads us.
-    { highWaterMark: 0 },
-  )
+    end() {
+      keepsWord(file.bytes === null || came === file.bytes)
+      return tail
+    },
+  })
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Encoding, Hash } from './verification.ts'
 
-/** What the core needs of its runtime. Node's are in src/node, Cloudflare's in src/worker.ts. */
+/** What the core needs of its runtime. Node's are in src/node, Cloudflare's in src/worker. */
 
 export interface HttpRequest {
   method: string

@@ -1,8 +1,9 @@
 import got, { RequestError } from 'got'
+import { framingHeaders, type Payload } from '../connector/payload.ts'
 import type { HttpRequest } from '../connector/platform.ts'
 import { asCordboardError, CordboardError } from '../errors.ts'
 import { type Agents, isRefusal } from './address-guard.ts'
-import { framingHeaders, type Payload, type Upload, upload } from './http-body.ts'
+import { type Upload, upload } from './http-body.ts'
 import { tend } from './socket-care.ts'
 
 /** A connection that is not there after this long will not come; the rest of the time is for the answer. */

@@ -2,6 +2,7 @@ import type { Transcript } from '../call/analysis.ts'
 import type { Call, Recording } from '../call/call.ts'
 import type { Connection } from '../config/model.ts'
 import type { AudioFormat, AudioSource, SubmitRequest } from '../connector/contract.ts'
+import { relay } from '../connector/relay.ts'
 import { asCordboardError, CordboardError } from '../errors.ts'
 import { connectionOf, type Running } from './step.ts'
 
@@ -119,26 +120,15 @@ function audioFrom(
   }
 }
 
-/** The same stream, chunk by chunk; tells when it breaks off, because the backend's request then fails with it. */
+/** The same stream; tells when it breaks off, because the backend's request then fails with it. */
 function watched(
   body: ReadableStream<Uint8Array>,
   broke: (error: CordboardError) => void,
 ): ReadableStream<Uint8Array> {
-  const reader = body.getReader()
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const { done, value } = await reader.read()
-          if (done) controller.close()
-          else controller.enqueue(value)
-        } catch (thrown) {
-          broke(new CordboardError('vendor_down', 'The recording broke off on its way', { cause: thrown }))
-          controller.error(thrown)
-        }
-      },
-      cancel: (reason) => reader.cancel(reason),
+  return relay(body, {
+    failed(thrown) {
+      broke(new CordboardError('vendor_down', 'The recording broke off on its way', { cause: thrown }))
+      return thrown
     },
-    { highWaterMark: 0 },
-  )
+  })
 }
