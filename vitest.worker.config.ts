@@ -25,6 +25,7 @@ export default defineConfig({
   ],
   test: {
     include: ['test/worker/**/*.test.ts'],
+    globalSetup: ['test/worker/loopback.ts'],
     // A thousand batches of D1 are five seconds of a quiet machine.
     testTimeout: 60_000,
   },
