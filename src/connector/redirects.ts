@@ -75,9 +75,15 @@ function nextHop(
   return { url, method, keepsBody: true }
 }
 
-/** Header bytes come as latin1; servers send UTF-8. */
+/** Servers send UTF-8. Node shows the bytes as latin1, Workers have decoded them. */
 function asSent(header: string): string {
-  return new TextDecoder().decode(Uint8Array.from(header, (char) => char.charCodeAt(0)))
+  if (!/^[\0-\xff]*$/.test(header)) return header
+  const bytes = Uint8Array.from(header, (char) => char.charCodeAt(0))
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    return header
+  }
 }
 
 function without(headers: Record<string, string>, name: RegExp): Record<string, string> {

@@ -3,7 +3,7 @@ import type { HttpRequest } from '../connector/platform.ts'
 import { relay } from '../connector/relay.ts'
 import { asCordboardError, CordboardError } from '../errors.ts'
 import type { Connections } from './connections.ts'
-import { upload } from './upload.ts'
+import { type Progress, upload } from './upload.ts'
 
 /** One request over the platform's fetch, and its answer. Messages name the host only: paths carry tokens. */
 export async function exchange(
@@ -40,54 +40,52 @@ export async function exchange(
     const late = () =>
       fail(new CordboardError('timeout', `${url.host} was silent for more than ${timeoutMs} ms`))
     clock.start(late)
-    const answer = await ask(url, request, payload, {
+    const { answer, isCutShort } = await ask(url, request, payload, {
       signal: stop.signal,
       // An upload that moves is not late.
       moved: () => clock.start(late),
       broke: (error) => fail(asCordboardError(error)),
     })
     clock.stop()
+    if (failure) throw failure
     if (answer.status < 200 || answer.status > 599) {
-      await answer.body?.cancel()
       throw new CordboardError('vendor_down', `${url.host} answered with the unknown status ${answer.status}`)
     }
     return bounded(answer, url, request, {
       asked: () => clock.start(late),
       came: clock.stop,
       failed: (thrown) => failure ?? explained(thrown, url, true),
-      over: finish,
+      over() {
+        finish()
+        if (isCutShort) stop.abort()
+      },
     })
   } catch (thrown) {
-    finish()
-    throw failure ?? explained(thrown, url, false)
+    fail(explained(thrown, url, false))
+    throw failure
   }
-}
-
-interface Sending {
-  signal: AbortSignal
-  moved(): void
-  broke(error: unknown): void
 }
 
 async function ask(
   url: URL,
   request: HttpRequest,
   payload: Payload | null,
-  { signal, moved, broke }: Sending,
-) {
+  { signal, ...progress }: Progress & { signal: AbortSignal },
+): Promise<{ answer: Response; isCutShort: boolean }> {
   const { headers, length } = framingHeaders(request.headers, payload)
-  // The platform writes it, and takes it for a stream only from its own streams.
+  // The platform writes it itself, and for a stream only from a stream of its own.
   delete headers['content-length']
   const init = { method: request.method, headers, redirect: 'manual', signal } as const
-  if (!payload) return fetch(url, init)
-  if ('bytes' in payload) return fetch(url, { ...init, body: payload.bytes as Uint8Array<ArrayBuffer> })
-  const sending = upload(payload.stream, length, moved)
-  sending.done.catch(broke)
+  if (!payload || 'bytes' in payload) {
+    const body = payload && new Uint8Array(payload.bytes)
+    return { answer: await fetch(url, { ...init, body }), isCutShort: false }
+  }
+  const sending = upload(payload.stream, length, progress)
   try {
     const answer = await fetch(url, { ...init, body: sending.body })
     // A refusal ends the upload; who says yes wants the rest first.
-    if (answer.status < 300) await sending.done
-    return answer
+    if (answer.status >= 300) sending.stop()
+    return { answer, isCutShort: (await sending.done) === 'stopped' }
   } finally {
     sending.stop()
   }

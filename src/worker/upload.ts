@@ -10,9 +10,19 @@ declare const FixedLengthStream: new (length: number) => TransformStream<Uint8Ar
 
 export interface Upload {
   body: ReadableStream<Uint8Array>
-  /** Rejects only with what the source itself did wrong; a vendor that takes no more shows in the request. */
-  done: Promise<void>
-  stop(): unknown
+  /** `sent`: all of it was taken. `stopped`: by `stop`, by the source's failure, or because nobody takes more. */
+  done: Promise<'sent' | 'stopped'>
+  /**
+   * Lets the source go and leaves the request as it is: half of it. To end it is the caller's part, by the signal of the
+   * fetch: where the length is unknown, workerd takes an abort of the stream for its good end.
+   */
+  stop(): void
+}
+
+export interface Progress {
+  moved(): void
+  /** What the source itself did wrong; the request has to be aborted then. */
+  broke(error: unknown): void
 }
 
 /** As much as one read may bring. With 64 KB there are four times as many, and what they leave behind adds up. */
@@ -21,7 +31,7 @@ const ROOM_BYTES = 256 * 1024
 export function upload(
   source: ReadableStream<Uint8Array>,
   length: number | null,
-  onProgress: () => void,
+  { moved, broke }: Progress,
 ): Upload {
   const { readable, writable } =
     length === null ? new IdentityTransformStream() : new FixedLengthStream(length)
@@ -29,20 +39,17 @@ export function upload(
   // Every failure shows in a write or in the request.
   writer.closed.catch(() => undefined)
   const { read, cancel } = openSource(source)
+  const { promise: done, resolve } = Promise.withResolvers<'sent' | 'stopped'>()
   let stopped = false
 
-  const stop = (): false => {
-    if (stopped) return false
+  const stop = () => {
+    if (stopped) return
     stopped = true
-    const reason = new CordboardError('vendor_down', 'The upload was given up')
     // The source may be another vendor's connection: it must not stay open for a reader that is gone.
-    cancel(reason).catch(() => undefined)
-    writer.abort(reason).catch(() => undefined)
-    return false
+    cancel(new CordboardError('vendor_down', 'The upload was given up')).catch(() => undefined)
+    resolve('stopped')
   }
-
-  /** Whether the request still takes bytes. */
-  const went = (work: Promise<void>) => work.then(() => true, stop)
+  const take = (work: Promise<void>) => work.catch(stop)
 
   async function run(): Promise<void> {
     let came = 0
@@ -60,18 +67,18 @@ export function upload(
       // The byte that completes the request waits for the source's end: a body that goes on must not look whole.
       const completes = came === length
       if (completes) last = chunk.slice(-1)
-      if (!(await went(writer.write(completes ? chunk.subarray(0, -1) : chunk)))) return
-      onProgress()
+      await take(writer.write(completes ? chunk.subarray(0, -1) : chunk))
+      moved()
     }
     if (stopped) return
     keepsWord(length === null || came === length)
-    if (last.byteLength > 0 && !(await went(writer.write(last)))) return
-    await went(writer.close())
+    if (last.byteLength > 0) await take(writer.write(last))
+    await take(writer.close())
+    resolve('sent')
   }
-
-  const done = run().catch((error: unknown) => {
+  run().catch((error: unknown) => {
+    if (!stopped) broke(error)
     stop()
-    throw error
   })
   return { body: readable, done, stop }
 }
