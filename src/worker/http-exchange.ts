@@ -77,7 +77,7 @@ async function ask(
   delete headers['content-length']
   const init = { method: request.method, headers, redirect: 'manual', signal } as const
   if (!payload || 'bytes' in payload) {
-    const body = payload && new Uint8Array(payload.bytes)
+    const body = payload && (payload.bytes as BufferSource)
     return { answer: await fetch(url, { ...init, body }), isCutShort: false }
   }
   const sending = upload(payload.stream, length, progress)

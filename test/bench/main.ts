@@ -6,6 +6,7 @@ const BENCHES: Record<string, () => Promise<{ run(args: string[]): Promise<void>
   ingest: () => import('./ingest.ts'),
   pipeline: () => import('./pipeline.ts'),
   recording: () => import('./recording.ts'),
+  'worker-recording': () => import('./worker-recording.ts'),
   list: () => import('./list.ts'),
   start: () => import('./start.ts'),
   wake: () => import('./wake.ts'),

@@ -49,11 +49,11 @@ export async function run(args: string[]): Promise<void> {
   }
 }
 
-function start(...args: string[]): ChildProcess {
+export function start(...args: string[]): ChildProcess {
   return fork(SELF, ['--role', ...args], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
 }
 
-function next<T>(child: ChildProcess): Promise<T> {
+export function next<T>(child: ChildProcess): Promise<T> {
   return new Promise((resolve, reject) => {
     child.once('message', (message) => resolve(message as T))
     child.once('exit', (code) => reject(new Error(`a process of the bench ended with ${code}`)))
