@@ -60,7 +60,8 @@ export function upload(
         why: `${came} bytes came, ${length} were announced`,
       })
     }
-    for (let chunk = await read(); chunk && !stopped; chunk = await read()) {
+    for (let chunk = await read(); chunk; chunk = await read()) {
+      if (stopped) return
       if (chunk.byteLength === 0) continue
       came += chunk.byteLength
       keepsWord(length === null || came <= length)
@@ -68,6 +69,7 @@ export function upload(
       const completes = came === length
       if (completes) last = chunk.slice(-1)
       await take(writer.write(completes ? chunk.subarray(0, -1) : chunk))
+      if (stopped) return
       moved()
     }
     if (stopped) return
