@@ -42,24 +42,35 @@ function handedOver(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   stops: Stops,
 ): ReadableStream<Uint8Array> {
-  const { step, read, over, cancel } = watch(reader, stops)
+  const { over, fail, cancel } = ends(reader, stops)
   let { head } = stops
   return new ReadableStream<Uint8Array>(
     {
-      pull: (controller) =>
-        step(async () => {
+      async pull(controller) {
+        let isReading = false
+        try {
           if (head) {
             controller.enqueue(head)
             head = undefined
             return
           }
-          const { done, value } = await read(() => reader.read())
-          if (!done) return controller.enqueue(value)
+          stops.asked?.()
+          isReading = true
+          const { done, value } = await reader.read()
+          isReading = false
+          if (!done) {
+            stops.seen?.(value.byteLength)
+            controller.enqueue(value)
+            return
+          }
           const tail = stops.end?.()
           if (tail) controller.enqueue(tail)
           over()
           controller.close()
-        }),
+        } catch (thrown) {
+          throw fail(thrown, isReading)
+        }
+      },
       cancel,
     },
     { highWaterMark: 0 },
@@ -67,7 +78,7 @@ function handedOver(
 }
 
 function filled(reader: ReadableStreamBYOBReader, stops: Stops): ReadableStream<Uint8Array> {
-  const { step, read, over, cancel } = watch(reader, stops)
+  const { over, fail, cancel } = ends(reader, stops)
   /** What was not given yet of the head or the tail. */
   let own = stops.head ?? new Uint8Array(0)
   let ended = false
@@ -75,17 +86,25 @@ function filled(reader: ReadableStreamBYOBReader, stops: Stops): ReadableStream<
     type: 'bytes',
     // With it there is a buffer to fill at every pull: the reader's, or one of this size.
     autoAllocateChunkSize: ROOM_BYTES,
-    pull: (controller) =>
-      step(async () => {
+    async pull(controller) {
+      let isReading = false
+      try {
         const request = controller.byobRequest
         if (!request?.view) throw new TypeError('There is no buffer to fill')
         const { buffer, byteOffset, byteLength } = request.view
         let room = new Uint8Array(buffer, byteOffset, byteLength)
         if (own.byteLength === 0 && !ended) {
-          const { done, value } = await read(() => reader.read(room))
+          stops.asked?.()
+          isReading = true
+          const { done, value } = await reader.read(room)
+          isReading = false
           // Cancelled in the meantime: the buffer does not come back.
           if (!value) return
-          if (!done) return request.respondWithNewView(value)
+          if (!done) {
+            stops.seen?.(value.byteLength)
+            request.respondWithNewView(value)
+            return
+          }
           ended = true
           own = stops.end?.() ?? own
           room = new Uint8Array(value.buffer, byteOffset, byteLength)
@@ -98,12 +117,15 @@ function filled(reader: ReadableStreamBYOBReader, stops: Stops): ReadableStream<
           controller.close()
         }
         request.respondWithNewView(room.subarray(0, given.byteLength))
-      }),
+      } catch (thrown) {
+        throw fail(thrown, isReading)
+      }
+    },
     cancel,
   })
 }
 
-function watch(reader: ReadableStreamGenericReader, stops: Stops) {
+function ends(reader: ReadableStreamGenericReader, stops: Stops) {
   let isOver = false
   const over = () => {
     if (isOver) return
@@ -112,25 +134,13 @@ function watch(reader: ReadableStreamGenericReader, stops: Stops) {
   }
   return {
     over,
-    async step(work: () => Promise<void>): Promise<void> {
-      try {
-        await work()
-      } catch (thrown) {
-        over()
-        // The reader of the relay is told what happened first, not how the source takes its end.
-        reader.cancel(thrown).catch(() => undefined)
-        throw thrown
-      }
-    },
-    async read<Result extends { done: boolean; value?: Uint8Array | undefined }>(
-      next: () => Promise<Result>,
-    ): Promise<Result> {
-      stops.asked?.()
-      const result = await next().catch((thrown: unknown) => {
-        throw stops.failed ? stops.failed(thrown) : thrown
-      })
-      if (!result.done) stops.seen?.(result.value?.byteLength ?? 0)
-      return result
+    /** What the body fails with. */
+    fail(thrown: unknown, isReading: boolean): unknown {
+      const error = isReading && stops.failed ? stops.failed(thrown) : thrown
+      over()
+      // Whoever reads is told what happened first, not how the source takes its end.
+      reader.cancel(error).catch(() => undefined)
+      return error
     },
     cancel(reason: unknown): Promise<void> {
       over()
