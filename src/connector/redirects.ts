@@ -54,7 +54,7 @@ function nextHop(
   const { status } = response
   const location = response.headers.get('location')
   if (location === null || ![301, 302, 303, 307, 308].includes(status)) return null
-  const url = URL.parse(asSent(location), from)
+  const url = URL.parse(asSent(location), from.href)
   const refused = (why: string) =>
     new CordboardError('blocked_address', `A redirect of ${from.host} is not followed`, {
       why,
@@ -80,7 +80,7 @@ function asSent(header: string): string {
   if (!/^[\0-\xff]*$/.test(header)) return header
   const bytes = Uint8Array.from(header, (char) => char.charCodeAt(0))
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)
   } catch {
     return header
   }

@@ -96,7 +96,7 @@ function filled(reader: ReadableStreamBYOBReader, stops: Stops): ReadableStream<
         if (own.byteLength === 0 && !ended) {
           stops.asked?.()
           isReading = true
-          const { done, value } = await reader.read(room)
+          const { done, value }: { done: boolean; value?: Uint8Array | undefined } = await reader.read(room)
           isReading = false
           // Cancelled in the meantime: the buffer does not come back.
           if (!value) return
@@ -125,7 +125,7 @@ function filled(reader: ReadableStreamBYOBReader, stops: Stops): ReadableStream<
   })
 }
 
-function ends(reader: ReadableStreamGenericReader, stops: Stops) {
+function ends(reader: { cancel(reason?: unknown): Promise<void> }, stops: Stops) {
   let isOver = false
   const over = () => {
     if (isOver) return

@@ -124,7 +124,7 @@ const WAYS: Record<string, Way> = {
     response.writeHead(Number(query.get('status')), { 'set-cookie': ['a=1', 'b=2'] }).end()
   },
   '/odd-status'(_, __, request) {
-    request.socket.end('HTTP/1.1 999 No\r\nContent-Length: 0\r\n\r\n')
+    request.socket.end('HTTP/1.1 999 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
   },
   '/refuse'(_, response) {
     response.writeHead(401).end('no')
