@@ -32,12 +32,15 @@ const BODY_BYTES = 64 * 1024
 /** The whole HTTP side as one fetch handler, for every runtime. */
 export function createApp(deps: AppDeps): { fetch(request: Request): Promise<Response> | Response } {
   const receive = createReceiver(deps)
-  const api = createApi(deps)
+  // Made with the first request that needs it: where an app lives for one request, webhooks do not pay for it.
+  let api: OpenAPIHono<Api> | undefined
   return {
     // Vendors hang up after a few seconds and send in bursts: their requests pass no router and no middleware.
     fetch: (request) => {
       const start = request.url.indexOf('/', request.url.indexOf('://') + 3)
-      return request.url.startsWith('/hooks/', start) ? receive(request) : api.fetch(request)
+      if (request.url.startsWith('/hooks/', start)) return receive(request)
+      api ??= createApi(deps)
+      return api.fetch(request)
     },
   }
 }

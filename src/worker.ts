@@ -1,26 +1,152 @@
+import type {
+  D1Database,
+  ExecutionContext,
+  MessageBatch,
+  Queue,
+  R2Bucket,
+  ScheduledController,
+} from '@cloudflare/workers-types'
 import { createApp } from './app.ts'
 import { createWebSigner } from './connector/web-signer.ts'
+import { CordboardError } from './errors.ts'
+import { problemResponse } from './http/problem.ts'
+import { openR2Media } from './media/r2.ts'
 import type { Deps } from './pipeline/deps.ts'
-import { createWorker } from './pipeline/work.ts'
-import { type Bundled, createConfigReader, misconfigured } from './worker/config.ts'
+import { createRefusals } from './pipeline/refusals.ts'
+import { createTokens } from './pipeline/tokens.ts'
+import { type CloudflareQueue, createCloudflareQueue } from './queue/cloudflare.ts'
+import { type D1Store, openD1Store } from './store/d1.ts'
+import { createStoreBudgets } from './store/store-budgets.ts'
+import { createMetrics } from './telemetry/metrics.ts'
+import {
+  type Bundled,
+  type Configured,
+  createConfigReader,
+  logProblems,
+  misconfigured,
+} from './worker/config.ts'
+import { createConnections } from './worker/connections.ts'
+import { createConsumer } from './worker/consumer.ts'
+import { createWorkerFetch } from './worker/http-fetch.ts'
+import { createWorkerLog } from './worker/log.ts'
+import { sweepOf } from './worker/plan.ts'
 
-/** The Worker of one installation. */
+/** What wrangler.toml binds, beside the secrets that the configuration names. */
+export interface Bindings {
+  DB: D1Database
+  /** Bells of steps, and of those that stream recordings. */
+  STEPS: Queue
+  MEDIA_STEPS: Queue
+  MEDIA: R2Bucket
+  /** `debug`, `info` (default), `warn` or `error`. */
+  CORDBOARD_LOG?: string
+  /** `free` or `paid` (default): how much of the store one sweep may look at. */
+  CORDBOARD_PLAN?: string
+}
+
+type Opened = Configured & { deps: Deps & { store: D1Store; queue: CloudflareQueue } }
+
+/** Of wrangler.toml. */
+const DEAD_LETTERS = 'cordboard-dead'
+
+/**
+ * The Worker of one installation: webhooks and the API (`fetch`), the work (`queue`), the sweep of each minute (`scheduled`).
+ * Everything is opened for one invocation and ends with it, because no invocation may wait for what another one has under
+ * way. What is kept is only what was found out: the configuration, and that the tables are there.
+ */
 export function cloudflareWorker(bundled: Bundled) {
   const readConfig = createConfigReader(bundled)
-  const open = async (env: object) => {
+  let isMigrated = false
+
+  async function open(env: Bindings, context: ExecutionContext): Promise<Opened | null> {
     const read = await readConfig(env)
-    if ('problems' in read) return null
-    // The drivers stand in their places when they are there.
-    return { ...read, signer: createWebSigner() } as unknown as Deps & typeof read
+    if ('problems' in read) {
+      logProblems(read.problems, createWorkerLog(env, []))
+      return null
+    }
+    const deps = openDeps(read, env, context)
+    if (!isMigrated) await checkTables(deps.store)
+    isMigrated = true
+    return { ...read, deps }
   }
+
+  const consumerOf = ({ config, deps }: Opened, env: Bindings) =>
+    createConsumer(deps, { deadLetters: DEAD_LETTERS, version: config.hash, sweep: sweepOf(env) })
+
   return {
-    async fetch(request: Request, env: object): Promise<Response> {
-      const deps = await open(env)
-      return deps ? createApp(deps).fetch(request) : misconfigured()
+    async fetch(request: Request, env: Bindings, context: ExecutionContext): Promise<Response> {
+      try {
+        const opened = await open(env, context)
+        if (opened === null) return misconfigured()
+        const response = await createApp({ ...opened.deps, tokens: opened.tokens }).fetch(request)
+        context.waitUntil(opened.deps.refusals.flush())
+        return response
+      } catch (error) {
+        // Nothing was stored: senders come back.
+        createWorkerLog(env, []).error('a request could not be taken', wordsOf(error))
+        return problemResponse(new CordboardError('storage_unavailable', 'This request was not taken'))
+      }
     },
-    async scheduled(_event: unknown, env: object): Promise<void> {
-      const deps = await open(env)
-      if (deps) createWorker(deps)
+
+    async queue(batch: MessageBatch, env: Bindings, context: ExecutionContext): Promise<void> {
+      const opened = await open(env, context)
+      // A wrong configuration or a database without tables: the steps are in the store, and the sweep rings again.
+      if (opened === null) batch.retryAll({ delaySeconds: RETRY_S })
+      else await consumerOf(opened, env).queue(batch)
+    },
+
+    async scheduled(_: ScheduledController, env: Bindings, context: ExecutionContext): Promise<void> {
+      const opened = await open(env, context)
+      if (opened !== null) await consumerOf(opened, env).scheduled()
     },
   }
+}
+
+const RETRY_S = 60
+
+function openDeps({ config }: Configured, env: Bindings, context: ExecutionContext): Opened['deps'] {
+  const { random } = Math
+  const now = Date.now
+  const log = createWorkerLog(
+    env,
+    [...config.connections.values()].flatMap(({ secrets }) => secrets),
+  )
+  const store = openD1Store({ database: env.DB })
+  const queue = createCloudflareQueue({
+    queues: { others: env.STEPS, recordings: env.MEDIA_STEPS },
+    streams: (lane) => config.connections.get(lane)?.connector.analysis !== undefined,
+    waitUntil: (work) => context.waitUntil(work),
+    now,
+    log,
+  })
+  return {
+    config,
+    store,
+    queue,
+    media: openR2Media({ bucket: env.MEDIA }),
+    http: createWorkerFetch({ connections: createConnections() }),
+    signer: createWebSigner(),
+    budgets: createStoreBudgets({ store, random }),
+    vendorTokens: createTokens({ store, now, random, log }),
+    now,
+    random,
+    log,
+    metrics: createMetrics(),
+    refusals: createRefusals({ store, now }),
+  }
+}
+
+/** Once for an isolate: tables do not go away again. */
+async function checkTables(store: D1Store): Promise<void> {
+  const pending = await store.pending()
+  if (pending.length === 0) return
+  throw new CordboardError('storage_unavailable', `The database lacks migrations: ${pending.join(', ')}`, {
+    why: 'A Worker changes no tables by itself',
+    fix: 'Run once: wrangler d1 migrations apply DB --remote',
+  })
+}
+
+function wordsOf(error: unknown): Record<string, string> {
+  if (!(error instanceof CordboardError)) return { error: error instanceof Error ? error.name : typeof error }
+  return { code: error.code, says: error.message, fix: error.fix }
 }

@@ -96,8 +96,8 @@ function filled(reader: ReadableStreamBYOBReader, stops: Stops): ReadableStream<
         if (own.byteLength === 0 && !ended) {
           stops.asked?.()
           isReading = true
-          const { done, value }: { done: boolean; value?: Uint8Array<ArrayBuffer> | undefined } =
-            await reader.read(room)
+          // What stands beside `done` differs between the types of the runtimes.
+          const { done, value } = (await reader.read(room)) as { done: boolean; value?: typeof room }
           isReading = false
           // Cancelled in the meantime: the buffer does not come back.
           if (!value) return

@@ -138,6 +138,12 @@ async function workOf({ store, log }: ReadyDeps): Promise<ReadyPart> {
   }
 }
 
+const HOW_TO_MIGRATE = {
+  sqlite: 'restart the server, which runs them',
+  postgres: 'cordboard migrate',
+  d1: 'wrangler d1 migrations apply DB --remote',
+} as const
+
 async function migrationsOf({ store }: Pick<Deps, 'store'>): Promise<string> {
   const ran = new Set(
     (await store.db.selectFrom('migrations').select('name').execute()).map(({ name }) => name),
@@ -146,7 +152,7 @@ async function migrationsOf({ store }: Pick<Deps, 'store'>): Promise<string> {
   if (missing.length > 0) {
     throw new CordboardError(
       'storage_unavailable',
-      `${missing.length} not run yet: ${store.dialect === 'sqlite' ? 'restart the server, which runs them' : 'cordboard migrate'}`,
+      `${missing.length} not run yet: ${HOW_TO_MIGRATE[store.dialect]}`,
     )
   }
   return `${MIGRATIONS.length} of ${MIGRATIONS.length}`

@@ -1,12 +1,8 @@
 import { styleText } from 'node:util'
-import { maskPhone } from '../call/phone.ts'
 import type { Log, LogFields } from '../connector/contract.ts'
-import { maskSecrets } from '../connector/mask.ts'
+import { createMaskedLog, LEVELS, type LogLevel } from '../telemetry/masked-log.ts'
 
-/** pino's numbers, so that its tools read these lines. */
-const LEVELS = { debug: 20, info: 30, warn: 40, error: 50 } as const
-export type LogLevel = keyof typeof LEVELS
-export const LOG_LEVELS = Object.keys(LEVELS) as LogLevel[]
+export { LOG_LEVELS, type LogLevel } from '../telemetry/masked-log.ts'
 
 export interface LogOptions {
   level?: LogLevel
@@ -18,32 +14,18 @@ export interface LogOptions {
   now?: () => number
 }
 
-/**
- * JSON lines with pino's field names, on stderr. Every text passes the masks for phone numbers and secrets: callers log
- * ids and codes only, and this is the net below them.
- */
+/** JSON lines with pino's field names, on stderr. */
 export function createLog(options: LogOptions = {}): Log {
   const { level = 'info', pretty = process.stderr.isTTY === true, secrets = [], now = Date.now } = options
   const write = options.write ?? ((line: string) => process.stderr.write(`${line}\n`))
-  const shortest = Math.min(...secrets.map((secret) => secret.length))
-  // Spelling a secret in all its forms is work; a text shorter than every secret holds none of them.
-  const masked = (text: string) => maskPhone(text.length < shortest ? text : maskSecrets(text, secrets))
-
-  const log = (at: LogLevel, message: string, fields: LogFields = {}) => {
-    if (LEVELS[at] < LEVELS[level]) return
-    const safe: LogFields = {}
-    for (const [name, value] of Object.entries(fields)) {
-      safe[name] = typeof value === 'string' ? masked(value) : value
-    }
-    const line = { level: LEVELS[at], time: now(), pid: process.pid, msg: masked(message) }
-    write(pretty ? prettyLine(at, line, safe) : JSON.stringify({ ...safe, ...line }))
-  }
-  return {
-    debug: (message, fields) => log('debug', message, fields),
-    info: (message, fields) => log('info', message, fields),
-    warn: (message, fields) => log('warn', message, fields),
-    error: (message, fields) => log('error', message, fields),
-  }
+  return createMaskedLog({
+    level,
+    secrets,
+    write(at, msg, fields) {
+      const line = { level: LEVELS[at], time: now(), pid: process.pid, msg }
+      write(pretty ? prettyLine(at, line, fields) : JSON.stringify({ ...fields, ...line }))
+    },
+  })
 }
 
 const COLOURS = { debug: 'gray', info: 'cyan', warn: 'yellow', error: 'red' } as const

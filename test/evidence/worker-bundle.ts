@@ -7,7 +7,7 @@ import { read, root } from './checkout.ts'
 
 /** A project as an operator has it, bundled by wrangler with this checkout's settings, as it would be deployed. */
 
-const WRANGLER = join(root, 'node_modules/wrangler/bin/wrangler.js')
+export const WRANGLER = join(root, 'node_modules/wrangler/bin/wrangler.js')
 
 export interface WorkerBundle extends Disposable {
   /** The one file that would be deployed. */
@@ -23,7 +23,7 @@ export async function bundleWorker(config: string): Promise<WorkerBundle> {
   const remove = () => rmSync(folder, { recursive: true, force: true })
   try {
     writeFileSync(join(folder, 'cordboard.config.ts'), config)
-    writeFileSync(join(folder, 'wrangler.toml'), settings())
+    writeFileSync(join(folder, 'wrangler.toml'), workerSettings())
     const args = [WRANGLER, 'deploy', '--dry-run', '--outdir', 'out', '--metafile', 'out/meta.json']
     await promisify(execFile)(process.execPath, args, { cwd: folder, env: offline(folder) })
     const file = join(folder, 'out/worker.js')
@@ -46,7 +46,7 @@ interface Meta {
 }
 
 /** wrangler.toml, seen from another folder. */
-function settings(): string {
+export function workerSettings(): string {
   const command = `${process.execPath} ${join(root, 'bin/cordboard.js')}`
   const text = read('wrangler.toml').replace('npx cordboard', command)
   return text.replaceAll('"./src/', `"${root.replace(/\/?$/, '/')}src/`)
