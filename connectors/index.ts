@@ -12,11 +12,24 @@ export interface ConnectorInfo {
   can: readonly string[]
 }
 
-export const connectorIds = ['generic', 'hubspot', 'transcripto', 'twilio', 'xosum', 'zadarma'] as const
+export const connectorIds = ['cyberdev', 'generic', 'hubspot', 'transcripto', 'twilio', 'xosum', 'zadarma'] as const
 
 export type ConnectorId = (typeof connectorIds)[number]
 
 export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
+  cyberdev: {
+    name: 'CyberDev',
+    docs: 'https://docs.cyberdev.app/api-reference/audio-upload',
+    roles: ['analysis'],
+    can: [
+      'analysis.accepts',
+      'analysis.parts',
+      'analysis.pollAfterMs',
+      'analysis.submit',
+      'analysis.find',
+      'analysis.poll',
+    ],
+  },
   generic: {
     name: 'Generic webhook',
     docs: 'https://www.standardwebhooks.com',
@@ -80,6 +93,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
 }
 
 const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connector }>>> = {
+  cyberdev: () => import('./cyberdev/connector.ts'),
   generic: () => import('./generic/connector.ts'),
   hubspot: () => import('./hubspot/connector.ts'),
   transcripto: () => import('./transcripto/connector.ts'),
@@ -89,6 +103,7 @@ const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connec
 }
 
 const sandboxes: Readonly<Record<ConnectorId, () => Promise<{ createSandbox: CreateSandbox }>>> = {
+  cyberdev: () => import('./cyberdev/sandbox.ts'),
   generic: () => import('./generic/sandbox.ts'),
   hubspot: () => import('./hubspot/sandbox.ts'),
   transcripto: () => import('./transcripto/sandbox.ts'),

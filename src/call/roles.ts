@@ -65,7 +65,7 @@ export function parseTranscript(text: string, work: Work = { chars: 0 }): Turn[]
  * and turns without words are left out, since they refuse empty ones. `other` is the tag of speakers unknown.
  */
 export function formatTranscript(
-  turns: readonly Turn[],
+  turns: readonly Pick<Turn, 'party' | 'text'>[],
   tags: { agent: string; customer: string; other?: string } = { agent: 'operator', customer: 'client' },
 ): string {
   return turns

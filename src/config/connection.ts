@@ -70,6 +70,7 @@ export async function loadConnection(
     problems.push(...found.filter((problem) => !told.has(problem.path)))
   }
   const entry = entrySchema.safeParse(raw)
+  if (entry.data?.gather && !connector.analysis?.batch) problems.push(gathersNothing(connector, path))
   if (entry.success) problems.push(...plainHttp(entry.data.baseUrl, entry.data.allowPrivate ?? [], path))
   const connection: Connection | null =
     !entry.success || !settings.success || problems.length > 0
@@ -84,6 +85,8 @@ export async function loadConnection(
           deliveriesPerMinute: entry.data.deliveriesPerMinute,
           minutesPerDay: entry.data.minutesPerDay,
           recordingWaitMs: entry.data.recordingWaitMs,
+          redact: entry.data.redact,
+          gather: gatherOf(connector, entry.data.gather),
           secrets: [...new Set(resolved.secrets)],
         }
   return { connector, connection, uses: resolved.uses, secrets: resolved.secrets, problems }
@@ -131,6 +134,27 @@ function ownKeys(raw: Record<string, unknown>, schema: ReturnType<typeof ownSche
       problems.push(unknownKey(key, [], { input: raw, path, known: () => known }))
   }
   return { own, problems }
+}
+
+/** Never more than the service takes at once. */
+function gatherOf({ analysis }: Connector, gather: Connection['gather']): Connection['gather'] {
+  if (!gather || !analysis?.batch) return undefined
+  const { maxCount, maxBytes, maxAgeMs } = analysis.batch
+  return {
+    count: Math.min(gather.count, maxCount),
+    bytes: Math.min(gather.bytes, maxBytes),
+    ageMs: Math.min(gather.ageMs, maxAgeMs),
+  }
+}
+
+function gathersNothing({ name }: Connector, path: Path): ConfigProblem {
+  return {
+    path: pathText([...path, 'gather']),
+    what: `${name} takes no files of many calls`,
+    expected: 'no gather',
+    seen: 'gather',
+    fix: 'Remove gather: each call is handed over by itself',
+  }
 }
 
 /** Such a request would be refused at the first call; better now. */

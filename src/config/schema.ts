@@ -74,6 +74,23 @@ export const commonKeys = {
     .max(LONGEST_WAIT_MS)
     .optional()
     .describe('how long to wait for a recording that nobody announced'),
+  redact: z
+    .boolean()
+    .optional()
+    .describe('names, numbers, addresses, cards and accounts are taken out of transcripts that are sent'),
+  gather: z
+    .strictObject({
+      count: z.int().min(2).max(10_000).default(100).describe('calls of one file at most'),
+      bytes: z.int().min(1).default(500_000_000).describe('size of one file at most'),
+      ageMs: z
+        .int()
+        .min(1_000)
+        .max(LONGEST_WAIT_MS)
+        .default(900_000)
+        .describe('how long the first call waits for others'),
+    })
+    .optional()
+    .describe('calls are collected and handed over together, where the service takes files of many'),
 }
 
 const flowFilter = z.strictObject({

@@ -2,6 +2,7 @@ import type { z } from 'zod'
 import type { Analysis, Part, Transcript } from '../call/analysis.ts'
 import type { Call, Recording } from '../call/call.ts'
 import type { CallEvent } from '../call/facts.ts'
+import type { CordboardError } from '../errors.ts'
 import type { Signer } from './platform.ts'
 import type { VerifiableRequest, Verification } from './verification.ts'
 
@@ -174,6 +175,8 @@ export interface Accepts {
   }
   /** Takes a ready transcript. */
   text?: boolean
+  /** Transcripts leave redacted unless the connection says `redact: false`; else only where it says `redact: true`. */
+  redacted?: boolean
   languages?: readonly string[]
 }
 
@@ -192,6 +195,11 @@ export interface AudioSource {
 export interface SubmitRequest {
   /** Ours, stable over all attempts; travels in the vendor's metadata where there is room. */
   submissionId: string
+  /**
+   * The same for whatever is sent, short and without dots: what the vendor can be asked for by later. Known again even
+   * by a store that was put back from an older copy.
+   */
+  name: string
   call: Call
   audio?: AudioSource
   text?: Transcript
@@ -220,6 +228,37 @@ export interface AnalysisEvent {
   result: Analysis
 }
 
+/** Calls that are handed over together. */
+export interface BatchRequest {
+  /** Ours, stable over all attempts to hand over these very calls. */
+  batchId: string
+  /** Each passed `validate`; all carry audio, or all carry text. The audio's `recording.bytes` is its exact size. */
+  many: readonly SubmitRequest[]
+  /** What `checkpoint` saved in an earlier attempt with these calls; absent on the first. */
+  state?: unknown
+}
+
+/** What became of one of them. */
+export type BatchVerdict = { ref: string } | { failed: CordboardError }
+
+/**
+ * A way in for many calls at once, taken where the connection says `gather`. The numbers are the most that may be
+ * gathered; the operator may ask for less.
+ */
+export interface BatchSide<Config> {
+  maxCount: number
+  maxBytes: number
+  maxAgeMs: number
+  /** Pure. Throws `rejected` when this call can be no row of a batch: asked before anything is sent. */
+  validate(request: SubmitRequest, ctx: MapContext<Config>): void
+  /**
+   * One verdict for each, in their order. Throws `rejected` when the vendor refused the whole because of something in it:
+   * then it took nothing, and halves of it are tried until the bad one is alone. Any other error is about all of them.
+   * After an attempt whose end is not known it asks the vendor before it sends again, as `find` does.
+   */
+  submit(batch: BatchRequest, ctx: SubmitContext<Config>): Promise<readonly BatchVerdict[]>
+}
+
 export interface AnalysisRole<Config> {
   accepts(config: Config): Accepts
   /** Which parts a submission will bring; the submission is finished when they are in. Empty: push-only. */
@@ -231,6 +270,7 @@ export interface AnalysisRole<Config> {
   /** When the first poll is due after submission, in ms; default 10,000. Longer where a webhook is the main way. */
   pollAfterMs?(config: Config): number
   callback?: WebhookSide<Config, AnalysisEvent>
+  batch?: BatchSide<Config>
   quota?(ctx: ConnectorContext<Config>): Promise<{ left: number | null; unit: string }>
 }
 

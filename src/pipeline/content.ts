@@ -1,9 +1,11 @@
 import type { Transcript } from '../call/analysis.ts'
 import type { Call, Recording } from '../call/call.ts'
+import { redactTranscript } from '../call/redact.ts'
 import type { Connection } from '../config/model.ts'
 import type { AudioFormat, AudioSource, SubmitRequest } from '../connector/contract.ts'
 import { relay } from '../connector/relay.ts'
 import { asCordboardError, CordboardError } from '../errors.ts'
+import { checkOpened } from './opened.ts'
 import { connectionOf, type Running } from './step.ts'
 
 /** Recordings that can be had, the most worthwhile first: the longest, which of several parts holds the conversation. */
@@ -30,7 +32,10 @@ export function chooseContent(
   const { deps, connection } = running
   const fit = fitting(connection, call)
   if (typeof fit === 'string') return { refused: new CordboardError('rejected', `${connection.id} ${fit}`) }
-  if ('text' in fit) return { of: () => fit }
+  if ('text' in fit) {
+    const text = fit.isRedacted ? redactTranscript(fit.text, call) : fit.text
+    return { of: () => ({ text }) }
+  }
   const { recording, audio } = fit
   const source = connectionOf(deps, call.source.connection)
   const format = recording.format ?? audio.formats[0] ?? 'mp3'
@@ -42,6 +47,7 @@ export function chooseContent(
         call,
         recording,
         { format, fileName: `${submissionId}.${format}` },
+        audio,
         troubled,
       ),
     }),
@@ -50,11 +56,12 @@ export function chooseContent(
 
 /** What of a call a backend takes, or why it takes nothing of it: "takes audio, and this call has none". */
 export function fitting(
-  { connector, settings }: Connection,
+  { connector, settings, redact }: Connection,
   { transcript, ...call }: Call,
-): { text: Transcript } | { recording: Recording; audio: AcceptedAudio } | string {
+): { text: Transcript; isRedacted: boolean } | { recording: Recording; audio: AcceptedAudio } | string {
   const accepts = connector.analysis?.accepts(settings)
-  if (transcript && accepts?.text) return { text: transcript }
+  if (transcript && accepts?.text)
+    return { text: transcript, isRedacted: redact ?? accepts.redacted ?? false }
   const audio = accepts?.audio
   const ready = readyRecordings(call)
   if (!audio || ready.length === 0)
@@ -87,11 +94,12 @@ function audioFrom(
   call: Call,
   recording: Recording,
   file: { format: AudioFormat; fileName: string },
+  accepted: AcceptedAudio,
   troubled: (trouble: Trouble) => void,
 ): AudioSource {
   const { telephony } = source.connector
   const context = running.context(source)
-  const ask = async <T>(work: () => Promise<T> | undefined): Promise<T | undefined> => {
+  const ask = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work()
     } catch (thrown) {
@@ -103,8 +111,8 @@ function audioFrom(
   return {
     recording,
     ...file,
-    open: () =>
-      ask(async () => {
+    open: async () => {
+      const opened = await ask(async () => {
         const response = await telephony?.recording?.(recording, call, context)
         if (!response?.body) throw new CordboardError('no_recording', `${source.id} gives no recording`)
         const { body, headers } = response
@@ -115,7 +123,9 @@ function audioFrom(
           bytes: isWhole ? Number(length) : null,
           contentType: headers.get('content-type') ?? 'application/octet-stream',
         }
-      }) as ReturnType<AudioSource['open']>,
+      })
+      return checkOpened(opened, recording, accepted)
+    },
     url: async () => (await ask(async () => telephony?.recordingUrl?.(recording, call, context))) ?? null,
   }
 }

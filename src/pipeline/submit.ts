@@ -46,6 +46,7 @@ export async function submit(running: Running): Promise<Outcome> {
   const submission = known ?? (await intend(running, row, flow, role, what, lengthOf(call)))
   const named = (name: string): SubmitRequest => ({
     submissionId: submission.id,
+    name,
     call,
     ...content.of(name),
     ...(submission.checkpoint === null ? {} : { state: JSON.parse(submission.checkpoint) as unknown }),

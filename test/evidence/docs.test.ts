@@ -151,6 +151,8 @@ describe('docs/configuration.md', () => {
         'deliveriesPerMinute',
         'minutesPerDay',
         'recordingWaitMs',
+        'redact',
+        'gather',
       ],
       ...['from', 'when', 'analyze', 'write', 'unknownCaller', 'name'],
       ...['direction', 'result', 'minTalkMs', 'segment', 'language'],
@@ -168,6 +170,8 @@ describe('docs/configuration.md', () => {
       'deliveriesPerMinute',
       'minutesPerDay',
       'recordingWaitMs',
+      'redact',
+      'gather',
     ]
     const connections = configJsonSchema([await loadConnector(id)]).properties?.connections
     const one = connections?.additionalProperties as { oneOf: { properties: Record<string, unknown> }[] }

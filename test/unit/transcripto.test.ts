@@ -113,7 +113,12 @@ const audio = (
   }),
   url: async () => url,
 })
-const request = (source = audio(), submissionId = 'sub_1') => ({ submissionId, call: aCall, audio: source })
+const request = (source = audio(), submissionId = 'sub_1') => ({
+  submissionId,
+  name: submissionId,
+  call: aCall,
+  audio: source,
+})
 
 const { analysis } = connector
 if (!analysis?.poll || !analysis.find || !analysis.quota) throw new Error('transcripto analyses')

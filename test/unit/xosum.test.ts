@@ -101,6 +101,7 @@ const audio = (bytes: Uint8Array = sample): AudioSource => ({
 })
 const request = (state?: unknown) => ({
   submissionId: 'sub_1',
+  name: 'sub_1',
   call: aCall,
   audio: audio(),
   ...(state === undefined ? {} : { state }),

@@ -88,7 +88,7 @@ export const SAMPLE_ANALYSIS: Analysis = {
 /** What the pipeline hands to an analysis connection, in the first form that it accepts. */
 export function submitRequest(world: World): SubmitRequest {
   const accepts = world.subject.connector.analysis?.accepts(world.config)
-  const request = { submissionId: 'sub_01KJT0QZ5M0000000000000KIT' }
+  const request = { submissionId: 'sub_01KJT0QZ5M0000000000000KIT', name: 'sub_0000000000000KIT' }
   if (!accepts?.audio) {
     return { ...request, call: commonCall(), text: SAMPLE_ANALYSIS.transcript ?? { turns: [] } }
   }
