@@ -12,6 +12,7 @@ export const ID_PREFIXES = {
   event: 'evt',
   step: 'stp',
   submission: 'sub',
+  batch: 'bat',
   writeBack: 'wbk',
   issue: 'iss',
   attempt: 'att',

@@ -8,7 +8,7 @@ import { firstId, placeOf, remember } from './erase-transcripts.ts'
 /** Calls of one run; with those that were joined into them still few enough for a list of parameters. */
 export const ROOM_CALLS = 45
 const ROOM = 1_000
-const MOST_IDS = 90
+export const MOST_IDS = 90
 
 /** Calls that began before and of which nothing has been heard since: with everything that is known of them. */
 export async function eraseCalls(deps: Deps, before: number): Promise<number> {
@@ -46,6 +46,7 @@ function erasing({ store: { db } }: Deps, ids: readonly string[]): Query[] {
   const submissions = db.selectFrom('submissions').select('id').where('call_id', 'in', ids)
   const writebacks = db.selectFrom('writebacks').select('id').where('call_id', 'in', ids)
   return [
+    db.deleteFrom('batch_members').where('submission_id', 'in', submissions),
     db.deleteFrom('results').where('submission_id', 'in', submissions),
     db.deleteFrom('submissions').where('call_id', 'in', ids),
     db.deleteFrom('writeback_parts').where('writeback_id', 'in', writebacks),
@@ -112,6 +113,30 @@ export async function erasePeople(deps: Deps, before: number): Promise<void> {
   const reached = JSON.stringify(isEnd ? ['', ''] : [last.connection, last.phone])
   if (queries.length > 0 || reached !== JSON.stringify([connection, phone]))
     await deps.store.atomic([], [...queries, remember(deps, place, reached)])
+}
+
+/** Batches that ended before, and the steps that sent them. */
+export async function eraseBatches({ store }: Deps, before: number): Promise<number> {
+  const { db } = store
+  const old = await db
+    .selectFrom('batches')
+    .select('id')
+    .where('created_at', '<', before)
+    .where('state', 'in', ['sent', 'failed'])
+    .orderBy('created_at')
+    .limit(MOST_IDS)
+    .execute()
+  const ids = old.map((row) => row.id)
+  if (ids.length === 0) return 0
+  await store.atomic(
+    [],
+    [
+      db.deleteFrom('steps').where('kind', '=', 'batch').where('subject', 'in', ids),
+      db.deleteFrom('batch_members').where('batch_id', 'in', ids),
+      db.deleteFrom('batches').where('id', 'in', ids),
+    ],
+  )
+  return ids.length
 }
 
 /** Who did what is for the auditors of last year, not for those of the next decade. */

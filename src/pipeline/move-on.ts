@@ -43,6 +43,11 @@ async function move(
       sql<boolean>`not exists (select 1 from steps asked where asked.kind = 'submit'
         and asked.subject = steps.subject and asked.connection = ${to} and asked.generation = steps.generation)`,
     )
+    // What is on its way in a file of many may have been taken already.
+    .where(
+      sql<boolean>`(awaiting is null or not exists (select 1 from batches
+        where batches.id = steps.awaiting and batches.state = 'closed'))`,
+    )
     .limit(room)
   const rows = [
     ...(await steps

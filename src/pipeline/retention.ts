@@ -1,5 +1,13 @@
 import type { Deps } from './deps.ts'
-import { eraseAudit, eraseCalls, eraseLooseAttempts, erasePeople, ROOM_CALLS } from './erase-calls.ts'
+import {
+  eraseAudit,
+  eraseBatches,
+  eraseCalls,
+  eraseLooseAttempts,
+  erasePeople,
+  MOST_IDS,
+  ROOM_CALLS,
+} from './erase-calls.ts'
 import { eraseFacts, eraseResults, firstId, ROOM as ROOM_TRANSCRIPTS } from './erase-transcripts.ts'
 import { eraseRefusals } from './refusals.ts'
 
@@ -39,6 +47,7 @@ export async function enforceRetention(
   // Read or not: what is this old makes no call any more.
   await repeat(ROOM, () => eraseDeliveries(deps, now - callsMs, false))
   await repeat(ROOM_CALLS, () => eraseCalls(deps, now - callsMs))
+  await repeat(MOST_IDS, () => eraseBatches(deps, now - callsMs))
   await erasePeople(deps, now - callsMs)
 }
 

@@ -3,6 +3,7 @@ import type { HttpFetch } from '../connector/platform.ts'
 import { asCordboardError } from '../errors.ts'
 import { type Guard, isUniqueViolation, type Query } from '../store/port.ts'
 import type { StepKind, StepRow } from '../store/schema.ts'
+import { batch } from './batch.ts'
 import { callback } from './callback.ts'
 import { conclude, type Watch } from './conclude.ts'
 import type { Deps } from './deps.ts'
@@ -16,6 +17,7 @@ import { write } from './write.ts'
 const KINDS: Record<StepKind, (running: Running) => Promise<Outcome>> = {
   merge,
   submit,
+  batch,
   poll,
   callback,
   match,

@@ -6,6 +6,7 @@ import { callOf } from './call-row.ts'
 import { chooseContent, type Trouble } from './content.ts'
 import { lengthOf, overCap } from './daily-cap.ts'
 import type { Deps } from './deps.ts'
+import { gatherOf, join, leave, verdictOf } from './gather.ts'
 import { whyNotAnalysed } from './plan.ts'
 import { notNow, refused, unanalysed } from './refused.ts'
 import { doubtOf, stableName, submissionId } from './restored.ts'
@@ -28,6 +29,8 @@ export async function submit(running: Running): Promise<Outcome> {
   const row = await callRow(deps, step.subject)
   const known = await submissionOf(running, row.id)
   if (known && known.state !== 'intent') return submitted(running, role, known, known.ref)
+  const gathered = known ? await verdictOf(running, known) : null
+  if (known && gathered) return takeUp(running, role, flow, row, known, gathered)
   const call = callOf(row)
   // Here and nowhere else does anything leave: what was planned before the rule applied is kept back as well.
   const forbidden = whyNotAnalysed(flow, call)
@@ -56,7 +59,10 @@ export async function submit(running: Running): Promise<Outcome> {
   const before = known ? [own, known.id] : await forgotten(running, row, what)
   let ref: string
   try {
-    ref = await send(running, role, named(own), before.map(named))
+    const found = await lookUp(running, role, before.map(named))
+    const gather = found === null ? gatherOf(running) : null
+    if (gather) return await join(running, gather, submission, named(own))
+    ref = found ?? (await send(running, role, named(own)))
   } catch (thrown) {
     return refused(running, flow, row, asCordboardError(thrown), trouble)
   }
@@ -132,20 +138,24 @@ async function givenBefore({ store }: Deps, callId: string, connection: string):
   return rows.length
 }
 
-/** Sends it, or finds out that an earlier attempt, whose end nobody saw, got through. `before`: what that was called. */
-async function send(
+/** Whether an earlier attempt, whose end nobody saw, got through. `before`: what that was called. */
+async function lookUp(
   running: Running,
   role: AnalysisRole<unknown>,
-  request: SubmitRequest,
   before: readonly SubmitRequest[],
-): Promise<string> {
-  const context = running.context()
+): Promise<string | null> {
   for (const earlier of before) {
-    const found = await role.find?.(earlier, context)
+    const found = await role.find?.(earlier, running.context())
     if (found != null) return found
   }
+  return null
+}
+
+async function send(running: Running, role: AnalysisRole<unknown>, request: SubmitRequest): Promise<string> {
+  const context = running.context()
   try {
-    const { ref } = await role.submit(request, withCheckpoint(running, context, request.submissionId))
+    const checkpoint = checkpointing(running, 'submissions', request.submissionId)
+    const { ref } = await role.submit(request, { ...context, checkpoint })
     return ref
   } catch (thrown) {
     const error = asCordboardError(thrown)
@@ -158,19 +168,31 @@ async function send(
 
 const MOST_CHECKPOINT = 16 * 1024
 
-function withCheckpoint(
+/** Commits what the connector knows half-way, in the row that it is about. */
+export function checkpointing(
   { deps, commit }: Running,
-  context: ReturnType<Running['context']>,
-  submissionId: string,
-): SubmitContext<unknown> {
-  return {
-    ...context,
-    checkpoint: async (state) => {
-      const text = JSON.stringify(state)
-      if (text.length > MOST_CHECKPOINT)
-        throw new CordboardError('internal', 'A checkpoint is at most 16 KB of JSON')
-      const { db } = deps.store
-      await commit([db.updateTable('submissions').set({ checkpoint: text }).where('id', '=', submissionId)])
-    },
+  table: 'submissions' | 'batches',
+  id: string,
+): SubmitContext<unknown>['checkpoint'] {
+  return async (state) => {
+    const checkpoint = JSON.stringify(state)
+    if (checkpoint.length > MOST_CHECKPOINT)
+      throw new CordboardError('internal', 'A checkpoint is at most 16 KB of JSON')
+    await commit([deps.store.db.updateTable(table).set({ checkpoint }).where('id', '=', id)])
   }
+}
+
+/** What became of it in a batch; it leaves that when it was not taken. */
+async function takeUp(
+  running: Running,
+  role: AnalysisRole<unknown>,
+  flow: Flow,
+  call: CallRow,
+  submission: SubmissionRow,
+  gathered: NonNullable<Awaited<ReturnType<typeof verdictOf>>>,
+): Promise<Outcome> {
+  if ('wait' in gathered) return gathered.wait
+  if ('ref' in gathered) return submitted(running, role, submission, gathered.ref)
+  const outcome = await refused(running, flow, call, gathered.failed, gathered.trouble)
+  return { ...outcome, queries: [...(outcome.queries ?? []), leave(running, submission.id)] }
 }

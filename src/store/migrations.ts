@@ -140,6 +140,22 @@ export const MIGRATIONS: readonly Migration[] = [
         log text not null, wait_ms integer not null, keep_until integer not null)`,
     ],
   },
+  {
+    name: '0005-batches',
+    statements: [
+      `create table batches (
+        id text primary key, connection text not null, content text not null, state text not null,
+        count integer not null, bytes integer not null, last_member text, due_at integer not null, checkpoint text,
+        created_at integer not null, ended_at integer, reason text)`,
+      `create unique index batches_open on batches (connection, content) where state = 'gathering'`,
+      `create index batches_created on batches (created_at)`,
+
+      `create table batch_members (
+        submission_id text primary key, batch_id text not null, step_id text not null, bytes integer not null, ref text,
+        failed text)`,
+      `create index batch_members_batch on batch_members (batch_id, submission_id)`,
+    ],
+  },
 ]
 
 /** Table of what has been run; created before everything else. */

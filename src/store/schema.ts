@@ -109,7 +109,7 @@ export interface CallRow {
   fence: number
 }
 
-export type StepKind = 'merge' | 'submit' | 'poll' | 'callback' | 'match' | 'write'
+export type StepKind = 'merge' | 'submit' | 'batch' | 'poll' | 'callback' | 'match' | 'write'
 export type StepState = 'waiting' | 'working' | 'done' | 'parked' | 'dead'
 
 export interface StepRow {
@@ -117,7 +117,7 @@ export interface StepRow {
   kind: StepKind
   /** Lane it runs in: the connection it talks to, or `core`. */
   lane: string
-  /** What it works on: a delivery (merge, callback), a call (submit, match, write) or a submission (poll). */
+  /** What it works on: a delivery (merge, callback), a call (submit, match, write), a submission (poll) or a batch. */
   subject: string
   call_id: string | null
   connection: string
@@ -137,7 +137,7 @@ export interface StepRow {
   code: string | null
   /** In words. */
   reason: string | null
-  /** A callback that waits for this vendor reference to be committed. */
+  /** What it waits for: a callback for this vendor reference to be committed, a submit for its batch. */
   awaiting: string | null
   created_at: number
   updated_at: number
@@ -180,6 +180,38 @@ export interface SubmissionRow {
   reason: string | null
   /** What the call counts for where the minutes of a day are capped; null: it was saved by an older version. */
   audio_ms: number | null
+}
+
+/** Submissions that are handed over together. Its step, of the kind `batch`, has the lease. */
+export interface BatchRow {
+  id: string
+  connection: string
+  /** What all of them carry. */
+  content: 'audio' | 'text'
+  /** One is gathering for each connection and content. From `closed` on its members are fixed. */
+  state: 'gathering' | 'closed' | 'sent' | 'failed'
+  count: number
+  bytes: number
+  /** The submission that joined last: how a join is known to have been let in. */
+  last_member: string | null
+  /** When it is sent, should it not be full before. */
+  due_at: number
+  /** JSON saved by ctx.checkpoint. */
+  checkpoint: string | null
+  created_at: number
+  ended_at: number | null
+  reason: string | null
+}
+
+export interface BatchMemberRow {
+  submission_id: string
+  batch_id: string
+  /** The submit step that waits for the verdict. */
+  step_id: string
+  bytes: number
+  /** The verdict: the vendor's reference, or JSON of why it was not taken. */
+  ref: string | null
+  failed: string | null
 }
 
 /** A part of a result: the first that arrives counts. */
@@ -334,6 +366,8 @@ export interface Schema {
   steps: StepRow
   attempts: AttemptRow
   submissions: SubmissionRow
+  batches: BatchRow
+  batch_members: BatchMemberRow
   results: ResultRow
   writebacks: WritebackRow
   writeback_parts: WritebackPartRow
