@@ -34,7 +34,10 @@ async function ringAll(
   count: number,
   segments: Record<number, string> = {},
 ): Promise<void> {
-  for (let i = 1; i <= count; i++) await ring(it, `c-${i}`, segments[i] ? { segment: segments[i] } : {})
+  for (let i = 1; i <= count; i++) {
+    const segment = segments[i]
+    await ring(it, `c-${i}`, segment === undefined ? {} : { segment })
+  }
 }
 
 test('calls are handed over together when there are enough, and each gets its own result', async () => {

@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { analysis as analysisSchema, type Part } from '../../../src/call/analysis.ts'
-import type { AnalysisEvent, ConnectorContext, SubmitContext } from '../../../src/connector/contract.ts'
+import type {
+  AnalysisEvent,
+  ConnectorContext,
+  SubmitContext,
+  SubmitRequest,
+} from '../../../src/connector/contract.ts'
 import { utf8 } from '../../../src/connector/encoding.ts'
 import { inboundRequest } from '../../../src/connector/request.ts'
 import { verifyRequest } from '../../../src/connector/verify.ts'
@@ -37,6 +42,32 @@ export function analysisTests(subject: Subject): void {
           expect([event.ref === ref, event.submissionId === request.submissionId]).toContain(true)
         }
         expect((await deliveredEvents(world)).map(({ key }) => key)).toEqual(events.map(({ key }) => key))
+      })
+    }
+
+    const { batch } = role
+    if (batch) {
+      test('a batch whose answer got lost is found and not paid for twice', async () => {
+        const many = (world: World) => ['1', '2', '3'].map((nth) => memberOf(world, nth))
+        const clean = await openWorld(subject)
+        const request = { batchId: 'bat_kit', many: many(clean) }
+        const verdicts = await batch.submit(request, saving(clean.context()).ctx)
+        expect(verdicts.every((verdict) => 'ref' in verdict)).toBe(true)
+        for (let nth = 1; nth <= clean.requests(); nth++) {
+          const world = await openWorld(subject)
+          world.loseAnswer(nth)
+          const first = { state: undefined as unknown }
+          const lost = { batchId: 'bat_kit', many: many(world) }
+          const failure = await cutOff((signal) =>
+            batch.submit(lost, saving(world.context(signal), first).ctx),
+          )
+          expect(failure, `request ${nth} got no answer`).toMatchObject({ code: 'timeout' })
+          const again = first.state === undefined ? lost : { ...lost, state: first.state }
+          expect(await batch.submit(again, saving(world.context()).ctx)).toEqual(verdicts)
+          for (const [kind, count] of Object.entries(booked(clean))) {
+            expect(booked(world)[kind], `${kind} after the answer to request ${nth} got lost`).toBe(count)
+          }
+        }
       })
     }
 
@@ -83,6 +114,16 @@ function saving(
     saved.state = JSON.parse(text)
   }
   return { ctx: { ...ctx, checkpoint } }
+}
+
+/** The sample call as one of several. */
+function memberOf(world: World, nth: string): SubmitRequest {
+  const request = submitRequest(world)
+  const { audio } = request
+  const submissionId = `${request.submissionId}${nth}`
+  const name = `${request.name}${nth}`
+  if (!audio) return { ...request, submissionId, name }
+  return { ...request, submissionId, name, audio: { ...audio, fileName: `${name}.${audio.format}` } }
 }
 
 /** The parts by whichever way brings them, as in the pipeline. */
