@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { rerunCall } from '../../src/pipeline/rerun.ts'
+import { markRestored } from '../../src/pipeline/restored.ts'
 import { asked, both, CYBERDEV, chat, company, handedOver, ring } from './cyberdev.ts'
 import type { Installation } from './installation.ts'
 
@@ -259,4 +260,43 @@ test('what was gathered is erased with its calls', async () => {
   expect(await rows()).toEqual([2, 3, 2])
   await it.pass(11 * 86_400_000)
   expect(await rows()).toEqual([0, 0, 0])
+})
+
+test('what is on its way in a file is not given to the next service when the breaker opens', async () => {
+  await using it = await company(gathering(), { analyze: both })
+  it.fail(CYBERDEV, { path: '/process-upload', fault: { kind: 'commit_then_hang' } })
+  await ringAll(it, 4)
+  await it.work()
+  const at = it.now()
+  const open = {
+    state: 'open',
+    code: 'vendor_down',
+    says: null,
+    failures: 5,
+    opened_at: at,
+    retry_at: at + 1,
+  } as const
+  const breaker = it.store.db.insertInto('breakers').values({ connection: CYBERDEV, ...open })
+  await it.store.atomic([], [breaker])
+  await it.work()
+  await it.crash()
+  await it.pass(60_000)
+  await it.settle()
+  expect([once(it), it.held('sandbox-transcripto', 'submission'), await states(it)]).toEqual([
+    4,
+    [],
+    Array(4).fill('done'),
+  ])
+})
+
+test('what was gathered before the store was put back is looked for, call by call, before it is handed over', async () => {
+  await using it = await company(gathering())
+  await ringAll(it, 3)
+  await it.work()
+  it.advance(1_000)
+  await it.store.atomic([], [markRestored(it.store, it.now())])
+  await it.settle()
+  const searches = it.wire.sent(CYBERDEV).findIndex((line) => line.startsWith('POST'))
+  expect(searches).toBeGreaterThanOrEqual(3)
+  expect([files(it), once(it), await states(it)]).toEqual([[3], 3, Array(3).fill('done')])
 })

@@ -243,6 +243,28 @@ describe('a wrong configuration', () => {
     expect(await problemsOf(one({ use: 'desk', token: secret(name) }))).toMatchObject([{ what }])
   })
 
+  it('gathers calls only where the service takes many, and never more than it takes', async () => {
+    const scribe = (more: object) => ({
+      use: 'scribe',
+      apiKey: secret('KEY'),
+      gather: { count: 50 },
+      ...more,
+    })
+    expect(await lines(one(scribe({})))).toEqual([
+      'connections.it.gather: Scribe takes no files of many calls | no gather | gather | Remove gather: each call is handed over by itself',
+    ])
+    const batch = {
+      maxCount: 20,
+      maxBytes: 1000,
+      maxAgeMs: 10_000,
+      validate: () => undefined,
+      submit: async () => [],
+    }
+    const many = { ...CONNECTORS.scribe, analysis: { ...analysis, batch } }
+    const config = await loaded(one(scribe({ use: many })))
+    expect(config.connections.get('it')?.gather).toEqual({ count: 20, bytes: 1000, ageMs: 10_000 })
+  })
+
   it('names the reference to add where a secret is missing', async () => {
     expect(await lines(one({ use: 'desk' }))).toEqual([
       "connections.it.token: token is missing | a reference to a secret | nothing | Add token: secret('IT_TOKEN')",
