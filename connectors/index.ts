@@ -12,7 +12,15 @@ export interface ConnectorInfo {
   can: readonly string[]
 }
 
-export const connectorIds = ['cyberdev', 'generic', 'hubspot', 'transcripto', 'twilio', 'xosum', 'zadarma'] as const
+export const connectorIds = [
+  'cyberdev',
+  'generic',
+  'hubspot',
+  'transcripto',
+  'twilio',
+  'xosum',
+  'zadarma',
+] as const
 
 export type ConnectorId = (typeof connectorIds)[number]
 
@@ -28,6 +36,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
       'analysis.submit',
       'analysis.find',
       'analysis.poll',
+      'analysis.batch',
     ],
   },
   generic: {
