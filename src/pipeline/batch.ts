@@ -8,6 +8,7 @@ import { halve, handBack, release, sent } from './batch-end.ts'
 import { callOf } from './call-row.ts'
 import { chooseContent } from './content.ts'
 import { close, sameSize, writeFailure } from './gather.ts'
+import { whyNotAnalysed } from './plan.ts'
 import { restoredAt, stableName } from './restored.ts'
 import { judge } from './retry.ts'
 import { callRow } from './round.ts'
@@ -137,7 +138,7 @@ async function membersOf(running: Running, row: BatchRow, side: BatchSide<unknow
     .innerJoin('submissions', 'submissions.id', 'batch_members.submission_id')
     .innerJoin('calls', 'calls.id', 'submissions.call_id')
     .selectAll('batch_members')
-    .select(['submissions.call_id', 'calls.call', 'calls.joined_into'])
+    .select(['submissions.call_id', 'submissions.flow', 'calls.call', 'calls.joined_into'])
     .where('batch_id', '=', row.id)
     .where('batch_members.ref', 'is', null)
     .where('failed', 'is', null)
@@ -146,7 +147,14 @@ async function membersOf(running: Running, row: BatchRow, side: BatchSide<unknow
   const members: Member[] = []
   for (const one of rows) {
     const known = one.joined_into === null ? one : await callRow(running.deps, one.call_id)
-    members.push(memberOf(running, row, side, one, callOf(known)))
+    const call = callOf(known)
+    const member = memberOf(running, row, side, one, call)
+    // A rule may apply to a call since it joined. What is on its way already cannot be called back.
+    const flow = running.deps.config.flows.find(({ name }) => name === one.flow)
+    const forbidden = flow && row.checkpoint === null ? whyNotAnalysed(flow, call) : null
+    if (forbidden !== null)
+      member.fault = { error: new CordboardError('rejected', `Not analysed: ${forbidden}`) }
+    members.push(member)
   }
   return members
 }

@@ -193,6 +193,10 @@ async function takeUp(
 ): Promise<Outcome> {
   if ('wait' in gathered) return gathered.wait
   if ('ref' in gathered) return submitted(running, role, submission, gathered.ref)
-  const outcome = await refused(running, flow, call, gathered.failed, gathered.trouble)
+  const forbidden = whyNotAnalysed(flow, callOf(call))
+  const outcome =
+    forbidden === null
+      ? await refused(running, flow, call, gathered.failed, gathered.trouble)
+      : unanalysed(running, flow, call, forbidden)
   return { ...outcome, queries: [...(outcome.queries ?? []), leave(running, submission.id)] }
 }

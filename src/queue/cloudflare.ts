@@ -1,4 +1,5 @@
 import type { Log } from '../connector/contract.ts'
+import { STREAMING } from '../store/claim.ts'
 import { type BellMessage, type QueueBinding, type QueueMessage, readBell } from './cloudflare-message.ts'
 import type { Bell, Queue, Share, Take } from './port.ts'
 
@@ -55,7 +56,7 @@ export function createCloudflareQueue(options: CloudflareQueueOptions): Cloudfla
 
   /** A step whose kind is not known, or whatever is due, may be either. */
   function sharesOf({ lane, kind }: Bell): readonly Share[] {
-    if (kind !== undefined) return [kind === 'submit' ? 'recordings' : 'others']
+    if (kind !== undefined) return [STREAMING.some((one) => one === kind) ? 'recordings' : 'others']
     return streams(lane) ? ['others', 'recordings'] : ['others']
   }
 

@@ -15,7 +15,7 @@ export interface Bell {
   kind?: StepKind
 }
 
-/** Of the steps of a lane: those that stream recordings (`submit`), which take long, or all others. */
+/** Of the steps of a lane: those that stream recordings (`submit`, `batch`), which take long, or all others. */
 export type Share = 'recordings' | 'others'
 
 /**

@@ -1,12 +1,15 @@
 import { type ExpressionBuilder, type SelectQueryBuilder, sql } from 'kysely'
 import type { Share } from '../queue/port.ts'
 import type { Query, Store } from './port.ts'
-import type { Schema } from './schema.ts'
+import type { Schema, StepKind } from './schema.ts'
 
 /**
  * Holding a step: claimed with a lease token, renewed while it is worked on, taken back when the lease has run out. All
  * instants are the store's. States are literals, not parameters: only then do the partial indexes on `steps` serve.
  */
+
+/** Steps that stream recordings: the share `recordings`. */
+export const STREAMING = ['submit', 'batch'] as const satisfies readonly StepKind[]
 
 /**
  * Takes up to `room` due steps of a lane for `lease`; run through `atomic([], [query])`, which answers the rows taken, in
@@ -25,7 +28,11 @@ export function claimQuery(
     .where('state', '=', sql.lit('waiting'))
     .where('due_at', '<=', store.clock)
     .$if(share !== undefined, (query) =>
-      query.where('kind', share === 'recordings' ? '=' : '<>', sql.lit('submit')),
+      query.where(
+        'kind',
+        share === 'recordings' ? 'in' : 'not in',
+        STREAMING.map((kind) => sql.lit(kind)),
+      ),
     )
     .orderBy('due_at')
     .limit(claim.room)

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { rerunCall } from '../../src/pipeline/rerun.ts'
 import { markRestored } from '../../src/pipeline/restored.ts'
 import { asked, both, CYBERDEV, chat, company, handedOver, ring } from './cyberdev.ts'
+import { genericWebhook } from './generic.ts'
 import type { Installation } from './installation.ts'
 
 // Calls are gathered and handed over together: by count, bytes or age; once, whatever dies in between; and what is wrong
@@ -56,6 +57,26 @@ test('calls are handed over together when there are enough, and each gets its ow
   ])
   await it.settle()
   expect([await states(it), once(it), it.crm('note')]).toEqual([Array(4).fill('done'), 4, 4])
+})
+
+test('a call that nobody may analyse any more leaves the batch it waits in', async () => {
+  const flow = {
+    name: 'all',
+    from: ['pbx'],
+    analyze: [CYBERDEV],
+    write: ['sandbox-hubspot'],
+    unknownCaller: 'create',
+  }
+  await using it = await company(gathering(), {
+    config: { flows: [{ ...flow, noAnalysis: { when: { tags: ['no-consent'] } } }] },
+  })
+  await ringAll(it, 3)
+  await it.work()
+  const tag = { key: 'c-2:consent', callId: 'c-2', phase: 'amended', facts: { tags: ['no-consent'] } }
+  await it.send('pbx', genericWebhook([tag]))
+  await it.settle(3_600_000)
+  expect([files(it), once(it), it.crm('call'), it.crm('note')]).toEqual([[2], 2, 3, 2])
+  expect([await states(it), await issues(it)]).toEqual([Array(3).fill('done'), []])
 })
 
 test('the first call waits so long and no longer', async () => {
