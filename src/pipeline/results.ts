@@ -1,5 +1,7 @@
 import { type Analysis, joinParts, PARTS, type Part } from '../call/analysis.ts'
+import { withConversation } from '../call/conversation.ts'
 import type { ResultRow, SubmissionRow } from '../store/schema.ts'
+import { callOf } from './call-row.ts'
 import { hashOf, isSame } from './hash.ts'
 import { keptOf } from './keep.ts'
 import { callRow, writeRound } from './round.ts'
@@ -112,7 +114,8 @@ export async function finish(
     .where('generation', '<=', submission.generation)
     .where('state', 'in', ['parked', 'dead'])
   const hasParts = Object.keys(parts).length > 0
-  const round = writeRound(deps, call, flow, hasParts ? { analysis: joinParts(parts) } : {})
+  const analysis = withConversation(joinParts(parts), callOf(call).transcript)
+  const round = writeRound(deps, call, flow, hasParts ? { analysis } : {})
   return { ...round, queries: [...ended, ...(hasParts ? [came] : []), ...round.queries] }
 }
 

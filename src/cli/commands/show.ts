@@ -60,6 +60,10 @@ function print(detail: CallDetail, io: Io): void {
     section('Summary', io)
     io.out(`  ${analysis.summary}`)
   }
+  const scores = Object.entries(analysis?.scores ?? {})
+  if (scores.length > 0) section('Scores', io)
+  for (const line of table(scores.map(([name, { value, scale }]) => [name, scoreText(value, scale)])))
+    io.out(`  ${line}`)
   if (detail.writeBacks.length > 0) section('Written', io)
   for (const { connection, state, target, reason, parts } of detail.writeBacks) {
     const record = target ? `${target.type} ${target.id}` : 'no record'
@@ -73,6 +77,10 @@ function print(detail: CallDetail, io: Io): void {
 function stateText({ state, reason }: CallDetail, io: Io): string {
   const colour = state === 'done' ? 'green' : state === 'attention' ? 'red' : 'yellow'
   return `${io.paint(colour, state)}${reason ? ` (${reason})` : ''}`
+}
+
+function scoreText(value: number, scale: { min: number; max: number } | undefined): string {
+  return scale ? `${value} (${scale.min} to ${scale.max})` : `${value}`
 }
 
 function section(title: string, io: Io): void {
