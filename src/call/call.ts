@@ -70,6 +70,11 @@ export const recording = z.object({
   format: z.enum(['mp3', 'wav', 'ogg', 'flac', 'm4a', 'webm', 'aiff', 'au', 'mp4']).optional(),
   bytes: z.int().nonnegative().optional(),
   durationMs: lengthMs.optional(),
+  contentHash: z
+    .string()
+    .regex(/^sha512-[\w-]{86}$/)
+    .optional()
+    .describe('of the audio, as its source gave it: sha512- and base64url; checked on its way'),
   channels: z.int().min(1).max(8).optional().describe('number of audio tracks'),
   tracks: tracks.optional(),
   state: z

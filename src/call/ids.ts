@@ -56,6 +56,15 @@ export function idTime(id: string): number {
   return ms
 }
 
+/** The 128 bits of an id, its time first; null for text that is no id of ours. */
+export function idBits(id: string): bigint | null {
+  const body = SHAPE.exec(id)?.[1]
+  if (body === undefined) return null
+  let bits = 0n
+  for (const letter of body) bits = bits * 32n + BigInt(ALPHABET.indexOf(letter))
+  return bits
+}
+
 function timeChars(ms: number): string {
   if (!(ms >= 0 && ms <= LAST_MS)) throw new RangeError(`No id can be made for the time ${ms}`)
   let rest = ms

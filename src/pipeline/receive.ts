@@ -6,24 +6,20 @@ import { maskSecrets } from '../connector/mask.ts'
 import { inboundRequest } from '../connector/request.ts'
 import { verifyRequest } from '../connector/verify.ts'
 import { asCordboardError, CordboardError, ERRORS, toProblem, whereFrom } from '../errors.ts'
-import type { Append, Appended } from '../store/port.ts'
-import type { DeliveryRow, StepKind } from '../store/schema.ts'
+import type { DeliveryRow } from '../store/schema.ts'
 import { createBodies } from './body.ts'
 import { dedupeKey } from './dedupe.ts'
 import type { Deps } from './deps.ts'
 import { type Found, findConnection, sideOf } from './hook.ts'
 import { type Hint, NOBODY } from './refusals.ts'
-import { CORE_LANE, newStep } from './step.ts'
+import { storeDelivery } from './store-delivery.ts'
 
 /** Largest body of a webhook. */
 const MAX_BODY = 5 * 1024 * 1024
-/** Larger bodies are kept in the media store; the row holds their id. */
-const MAX_ROW_BODY = 256 * 1024
 /** Requests under way at once; more are told to come back, before their bodies are read. */
 const MOST_AT_ONCE = 4_000
 const RETRY_AFTER_S = '2'
 const MINUTE_MS = 60_000
-const ENCODER = new TextEncoder()
 const ACCEPTED: Reply = { status: 202 }
 
 /** The header lines of problem answers. */
@@ -120,87 +116,19 @@ export function createReceiver(deps: Deps): (request: Request) => Promise<Respon
     receivedAt: number,
     dedupe: { header: string } | undefined,
   ) {
-    const id = newId('dlv', receivedAt, deps.random)
-    const { body } = inbound
-    const large = body.byteLength > MAX_ROW_BODY
-    if (large) await aside(id, body)
-    const kind: StepKind = role === 'analysis' ? 'callback' : 'merge'
-    const step = newStep(deps, {
-      kind,
-      subject: id,
-      callId: null,
-      connection: connection.id,
-      generation: 0,
-      flow: null,
-      lane: CORE_LANE,
-    })
-    const delivery: DeliveryRow = {
-      id,
+    const { method, url, path, headers, body } = inbound
+    return storeDelivery(deps, {
+      id: newId('dlv', receivedAt, deps.random),
       connection: connection.id,
       role,
-      received_at: receivedAt,
-      method: inbound.method,
-      url: inbound.url,
-      path: inbound.path,
-      headers: ENCODER.encode(JSON.stringify([...inbound.headers])),
-      body: large ? null : body,
-      media_id: large ? id : null,
-      bytes: body.byteLength,
-      dedupe_key: await dedupeKey(deps.signer, inbound, dedupe),
-      repeats: 0,
-      state: 'new',
-      reason: null,
-    }
-    const appended = await append({ delivery, step })
-    if (appended.repeats === 0) deps.queue.wake([{ step: step.id, lane: step.lane, dueAt: receivedAt, kind }])
-    else if (large) await forget(id)
-    return appended
-  }
-
-  async function append(entry: Append): Promise<Appended> {
-    try {
-      return await deps.store.append(entry)
-    } catch (error) {
-      const { media_id: mediaId } = entry.delivery
-      if (mediaId !== null && !(await isStored(mediaId))) await forget(mediaId)
-      throw error
-    }
-  }
-
-  /**
-   * A commit whose end nobody saw may have become durable. Then the body must stay: the vendor sends it again, and that is
-   * answered as known. Where it cannot be told, it stays as well.
-   */
-  async function isStored(id: string): Promise<boolean> {
-    try {
-      const row = deps.store.db.selectFrom('deliveries').select('id').where('id', '=', id)
-      return (await row.executeTakeFirst()) !== undefined
-    } catch (error) {
-      deps.log.warn('a body is kept: its delivery may be stored', {
-        delivery: id,
-        code: asCordboardError(error).code,
-      })
-      return true
-    }
-  }
-
-  /** Where the media store cannot take it, nothing can be promised: the vendor sends it again. */
-  async function aside(id: string, body: Uint8Array): Promise<void> {
-    try {
-      await deps.media.put(id, body, MAX_BODY)
-    } catch (cause) {
-      if (cause instanceof CordboardError && cause.code === 'storage_unavailable') throw cause
-      throw new CordboardError('storage_unavailable', 'The media store cannot take this delivery', { cause })
-    }
-  }
-
-  /** A body that nothing points at is only garbage: it changes no answer. */
-  async function forget(id: string): Promise<void> {
-    try {
-      await deps.media.delete([id])
-    } catch (error) {
-      deps.log.warn('a body was left behind', { delivery: id, code: asCordboardError(error).code })
-    }
+      receivedAt,
+      method,
+      url,
+      path,
+      headers: [...headers],
+      body,
+      dedupeKey: await dedupeKey(deps.signer, inbound, dedupe),
+    })
   }
 
   function unauthentic(connection: Connection, inbound: InboundRequest, reason: string): Response {
