@@ -59,6 +59,12 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
       'crm.callback',
     ],
   },
+  intake: {
+    name: 'Intake API',
+    docs: 'https://datatracker.ietf.org/doc/draft-ietf-vcon-vcon-core/',
+    roles: ['telephony'],
+    can: ['telephony.recording', 'telephony.recordingUrl'],
+  },
   transcripto: {
     name: 'Transcripto',
     docs: 'https://docs.transcripto.eu',
@@ -105,6 +111,7 @@ const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connec
   cyberdev: () => import('./cyberdev/connector.ts'),
   generic: () => import('./generic/connector.ts'),
   hubspot: () => import('./hubspot/connector.ts'),
+  intake: () => import('./intake/connector.ts'),
   transcripto: () => import('./transcripto/connector.ts'),
   twilio: () => import('./twilio/connector.ts'),
   xosum: () => import('./xosum/connector.ts'),
@@ -115,6 +122,7 @@ const sandboxes: Readonly<Record<ConnectorId, () => Promise<{ createSandbox: Cre
   cyberdev: () => import('./cyberdev/sandbox.ts'),
   generic: () => import('./generic/sandbox.ts'),
   hubspot: () => import('./hubspot/sandbox.ts'),
+  intake: () => import('./intake/sandbox.ts'),
   transcripto: () => import('./transcripto/sandbox.ts'),
   twilio: () => import('./twilio/sandbox.ts'),
   xosum: () => import('./xosum/sandbox.ts'),

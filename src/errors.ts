@@ -129,6 +129,12 @@ export const ERRORS = {
     'The request cannot be understood',
     'Correct the parameter named in the message',
   ),
+  conflict: kind(
+    409,
+    'never',
+    'The same key was used for something else',
+    'Send another Idempotency-Key, or the content that was sent with this one',
+  ),
   unknown_object: kind(
     404,
     'never',

@@ -1,9 +1,9 @@
 import type { CallEvent, Facts } from '../../src/call/facts.ts'
-import { normalisePhone } from '../../src/call/phone.ts'
+import { readNumber, type SentNumber } from '../../src/call/sent.ts'
 import type { Received } from '../../src/connector/contract.ts'
 import { asObject } from '../../src/connector/json.ts'
 import { CordboardError } from '../../src/errors.ts'
-import { envelope, type SentEvent, type SentNumber, sentEvent } from './schema.ts'
+import { envelope, type SentEvent, sentEvent } from './schema.ts'
 
 /** A body in our own facts format: `{ "type": "call.event", "events": […] }`, or one event by itself. */
 export function toEvents(body: unknown, region: string | undefined): Received<CallEvent> {
@@ -45,19 +45,12 @@ const unreadable = (why: string) =>
 function toEvent({ facts, ...event }: SentEvent, region: string | undefined): CallEvent {
   const { from, dialed, customer, ...same } = facts
   const read: Facts = { ...same }
-  if (from !== undefined) read.from = toParty(from, region)
-  if (dialed !== undefined) read.dialed = toParty(dialed, region)
+  if (from !== undefined) read.from = readNumber(from, region)
+  if (dialed !== undefined) read.dialed = readNumber(dialed, region)
   if (customer)
-    read.customer = isNumbered(customer) ? { ...customer, ...toParty(customer, region) } : customer
+    read.customer = isNumbered(customer) ? { ...customer, ...readNumber(customer, region) } : customer
   return { ...event, facts: read }
 }
 
 const isNumbered = ({ phone, phoneRaw }: Exclude<SentNumber, string>): boolean =>
   phone != null || phoneRaw !== undefined
-
-/** A sender's idea of E.164 is read like any other spelling: `0033…` and spaces are common. */
-function toParty(sent: SentNumber, region: string | undefined): { phone: string | null; phoneRaw: string } {
-  const raw = typeof sent === 'string' ? sent : (sent.phoneRaw ?? sent.phone ?? '')
-  const given = typeof sent === 'string' ? raw : (sent.phone ?? raw)
-  return { phone: normalisePhone(given, region).e164, phoneRaw: raw }
-}

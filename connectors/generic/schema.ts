@@ -1,6 +1,7 @@
 import { z } from 'zod'
-import { agent, leg, party, recording } from '../../src/call/call.ts'
+import { agent, leg, recording } from '../../src/call/call.ts'
 import { callEvent, facts } from '../../src/call/facts.ts'
+import { sentInstant, sentNumber } from '../../src/call/sent.ts'
 import { secretList, secretValue } from '../../src/connector/secret.ts'
 
 /** The prefix may be missing, as in the libraries. */
@@ -21,20 +22,7 @@ export const config = z.object({
 })
 export type Config = z.output<typeof config>
 
-/** Any offset may be sent; inside there is only UTC. */
-const instant = z.iso
-  .datetime({ offset: true })
-  .transform((value) => (value.endsWith('Z') ? value : new Date(value).toISOString()))
-  .optional()
-
-/** A number as the sender has it: a text, or the pair of the common schema. What is E.164 we work out ourselves. */
-const number = z.union([
-  z.string().max(256),
-  party
-    .partial()
-    .refine((value) => value.phone != null || value.phoneRaw !== undefined, 'phone or phoneRaw is needed'),
-])
-export type SentNumber = z.output<typeof number>
+const instant = sentInstant.optional()
 
 /** The common facts, more lenient where senders differ. https://www.standardwebhooks.com (read 2026-11-20) */
 export const sentEvent = callEvent.extend({
@@ -43,8 +31,8 @@ export const sentEvent = callEvent.extend({
     startedAt: instant,
     answeredAt: instant,
     endedAt: instant,
-    from: number.optional(),
-    dialed: number.optional(),
+    from: sentNumber.optional(),
+    dialed: sentNumber.optional(),
     customer: facts.shape.customer
       .unwrap()
       .extend({ phoneRaw: z.string().max(256).optional() })
@@ -56,7 +44,7 @@ export const sentEvent = callEvent.extend({
       .max(200)
       .optional(),
     recordings: z
-      .array(recording.extend({ state: recording.shape.state.default('ready') }))
+      .array(recording.omit({ mediaId: true }).extend({ state: recording.shape.state.default('ready') }))
       .max(100)
       .optional(),
   }),

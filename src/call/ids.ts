@@ -18,6 +18,7 @@ export const ID_PREFIXES = {
   attempt: 'att',
   audit: 'aud',
   replay: 'rpl',
+  upload: 'med',
 } as const
 
 export type IdPrefix = (typeof ID_PREFIXES)[keyof typeof ID_PREFIXES]

@@ -147,14 +147,13 @@ function messages(call: Call, places: Places, parties: Written[]): Written[] {
 // ── And back ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** What the standard's members say of the call. Nothing is guessed: without roles nobody is the customer. */
-export function callFrom(file: Vcon): Partial<Call> {
+export function callFrom(file: Vcon, given?: Call['direction']): Partial<Call> {
   const { parties, dialog } = file
-  const place = (role: string) => parties.findIndex((party) => party.role?.toLowerCase() === role)
-  const [customer, agent] = [place('customer'), place('agent')]
   const calls = dialog.filter(({ type }) => type === 'recording' || type === 'incomplete')
   const texts = dialog.filter(({ type }) => type === 'text')
   const [first] = calls.length > 0 ? calls : texts
-  const direction = directionOf(calls[0], customer, agent)
+  const { customer, agent } = placesOf(parties, first, given)
+  const direction = directionOf(calls[0], customer, agent) ?? given
   const said = calls.find(({ disposition }) => disposition !== undefined)?.disposition
   const result = said === undefined ? undefined : (RESULTS[said] ?? 'failed')
   const turns = texts.length > 0 && calls.length === 0 ? turnsOf(texts, file) : null
@@ -165,7 +164,10 @@ export function callFrom(file: Vcon): Partial<Call> {
       : calls.some(({ mediatype }) => mediatype?.startsWith('video/'))
         ? 'video'
         : 'voice',
-    ...(direction ? { direction, ...numbersOf(parties, direction, customer) } : endsOf(parties, first)),
+    ...(direction ? { direction } : {}),
+    ...(direction && parties.some(({ role }) => role !== undefined)
+      ? numbersOf(parties, direction, customer)
+      : endsOf(parties, first)),
     ...(result ? { result } : {}),
     ...(first?.start ? { startedAt: first.start } : {}),
     ...(total === null ? {} : { totalMs: total }),
@@ -177,6 +179,16 @@ export function callFrom(file: Vcon): Partial<Call> {
     tags: [],
     meta: {},
   }
+}
+
+/** By their roles; in a file without any, by who began it, where the direction is known. */
+function placesOf(parties: readonly VconParty[], dialog: VconDialog | undefined, given: Call['direction']) {
+  const place = (role: string) => parties.findIndex((party) => party.role?.toLowerCase() === role)
+  const roles = { customer: place('customer'), agent: place('agent') }
+  if (roles.customer >= 0 || roles.agent >= 0 || given === undefined || given === 'internal') return roles
+  const began = dialog?.originator ?? 0
+  const other = parties.findIndex((_, index) => index !== began)
+  return given === 'inbound' ? { customer: began, agent: other } : { customer: other, agent: began }
 }
 
 function directionOf(dialog: VconDialog | undefined, customer: number, agent: number): Call['direction'] {

@@ -6,6 +6,7 @@ import { analysisFrom, analysisTo } from './vcon-analysis.ts'
 import { callFrom, callTo } from './vcon-call.ts'
 import { KNOWN_EXTENSIONS, type Vcon, VERSIONS, vcon, withTodaysNames } from './vcon-schema.ts'
 
+export { recordingFrom } from './vcon-call.ts'
 export type { Vcon } from './vcon-schema.ts'
 
 /**
@@ -87,8 +88,9 @@ export interface FromVcon {
   analysis: Analysis | null
 }
 
-export function fromVcon(file: Vcon): FromVcon {
-  const known = callFrom(file)
+/** `direction`: as whoever hands it in knows it, where the file does not say it. */
+export function fromVcon(file: Vcon, direction?: Call['direction']): FromVcon {
+  const known = callFrom(file, direction)
   const analysis = analysisFrom(file)
   const rest = restOf(file)
   const call = rest ? without({ ...known, ...rest.call }, rest.absent) : known

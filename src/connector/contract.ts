@@ -149,6 +149,11 @@ export interface WebhookSide<Config, Event> {
 
 export interface TelephonyRole<Config> {
   webhook?: WebhookSide<Config, CallEvent>
+  /**
+   * Calls that are handed in over our own API, in the form of src/call/intake.ts: its token says who sent them. A connection
+   * of such a connector takes nothing at /hooks.
+   */
+  intake?: Pick<WebhookSide<Config, CallEvent>, 'receive'>
   /** The audio, streamed. The body is read once, straight into the backend. */
   recording?(recording: Recording, call: Call, ctx: ConnectorContext<Config>): Promise<Response>
   /** A link that others can fetch without our credentials, for backends that take URLs; null when there is none. */

@@ -71,8 +71,8 @@ function framed(head: Uint8Array, file: MultipartFile, tail: Uint8Array): Readab
   }
   return relay(file.body, {
     head,
-    seen(bytes) {
-      came += bytes
+    seen({ byteLength }) {
+      came += byteLength
       keepsWord(file.bytes === null || came <= file.bytes)
     },
     end() {

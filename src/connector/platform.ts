@@ -23,10 +23,18 @@ export interface HttpRequest {
  */
 export type HttpFetch = (url: URL, request: HttpRequest) => Promise<Response>
 
+export interface Hasher {
+  add(bytes: Uint8Array): void
+  /** Once, at the end. */
+  digest(): Uint8Array
+}
+
 /** Cryptography over bytes. Keys are cached by the implementation: one key object per secret. */
 export interface Signer {
   hmac(hash: Hash, key: string | Uint8Array, data: string | Uint8Array): Uint8Array | Promise<Uint8Array>
   digest(hash: Hash, data: string | Uint8Array): Uint8Array | Promise<Uint8Array>
+  /** The digest of what comes in pieces. */
+  hasher(hash: 'sha256' | 'sha512'): Hasher
   /** Constant time for any two inputs, also of different lengths. */
   equal(a: Uint8Array, b: Uint8Array): boolean
   /** Public-key check. `publicKey`: raw 32 bytes for ed25519, SPKI DER or PEM text for the others. */

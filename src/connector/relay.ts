@@ -9,8 +9,8 @@ export interface Stops {
   head?: Uint8Array
   /** Before each read of the source. This and the next two may throw: the body then fails with that. */
   asked?(): void
-  /** So many bytes came with this read. */
-  seen?(bytes: number): void
+  /** These bytes came with this read; they are the reader's as soon as this has returned. */
+  seen?(chunk: Uint8Array): void
   /** The source has ended: what comes after its bytes. */
   end?(): Uint8Array | undefined
   /** The source has failed: what the body fails with. */
@@ -59,7 +59,7 @@ function handedOver(
           const { done, value } = await reader.read()
           isReading = false
           if (!done) {
-            stops.seen?.(value.byteLength)
+            stops.seen?.(value)
             controller.enqueue(value)
             return
           }
@@ -102,7 +102,7 @@ function filled(reader: ReadableStreamBYOBReader, stops: Stops): ReadableStream<
           // Cancelled in the meantime: the buffer does not come back.
           if (!value) return
           if (!done) {
-            stops.seen?.(value.byteLength)
+            stops.seen?.(value)
             request.respondWithNewView(value)
             return
           }

@@ -1,3 +1,4 @@
+import { sha256, sha512 } from '@noble/hashes/sha2.js'
 import { CordboardError } from '../errors.ts'
 import type { Hash, Signer } from './platform.ts'
 
@@ -35,6 +36,11 @@ export function createWebSigner(): Signer {
     },
     async digest(hash, data) {
       return new Uint8Array(await subtle.digest(hashName(hash), toBytes(data)))
+    },
+    hasher(hash) {
+      // WebCrypto takes only what is whole.
+      const state = (hash === 'sha256' ? sha256 : sha512).create()
+      return { add: (bytes) => state.update(bytes), digest: () => state.digest() }
     },
     // The time depends on the length of `b` alone, never on where the two differ. Past its end `a` is read from its
     // beginning: a read outside an array takes longer and would tell how long `a` is.

@@ -1,4 +1,5 @@
 import {
+  createHash,
   createHmac,
   createPublicKey,
   createSecretKey,
@@ -37,6 +38,10 @@ export function createSigner(): Signer {
   return {
     hmac: (hash, key, data) => createHmac(hash, secretKey(key)).update(data).digest(),
     digest: (hash, data) => digestOf(hash, data, 'buffer'),
+    hasher(hash) {
+      const state = createHash(hash)
+      return { add: (bytes) => state.update(bytes), digest: () => state.digest() }
+    },
     // Digests have one length, so that comparing tells nothing about the length of the secret.
     equal: (a, b) => timingSafeEqual(digestOf('sha256', a, 'buffer'), digestOf('sha256', b, 'buffer')),
     async verify(algorithm, publicKey, signature, data) {

@@ -3,8 +3,10 @@ import type { Call, Recording } from '../call/call.ts'
 import { redactTranscript } from '../call/redact.ts'
 import type { Connection } from '../config/model.ts'
 import type { AudioFormat, AudioSource, SubmitRequest } from '../connector/contract.ts'
+import { encodeBase64Url } from '../connector/encoding.ts'
 import { relay } from '../connector/relay.ts'
 import { asCordboardError, CordboardError } from '../errors.ts'
+import type { Deps } from './deps.ts'
 import { checkOpened } from './opened.ts'
 import { connectionOf, type Running } from './step.ts'
 
@@ -113,13 +115,19 @@ function audioFrom(
     ...file,
     open: async () => {
       const opened = await ask(async () => {
-        const response = await telephony?.recording?.(recording, call, context)
+        const { mediaId } = recording
+        const response =
+          mediaId === undefined
+            ? await telephony?.recording?.(recording, call, context)
+            : await uploaded(running.deps, mediaId)
         if (!response?.body) throw new CordboardError('no_recording', `${source.id} gives no recording`)
         const { body, headers } = response
         const length = headers.get('content-length')
         const isWhole = length !== null && /^\d{1,15}$/.test(length) && !headers.has('content-encoding')
         return {
-          body: watched(body, (error) => troubled({ connection: source.id, error })),
+          body: watched(body, hashedAs(running.deps, recording), (error) =>
+            troubled({ connection: source.id, error }),
+          ),
           bytes: isWhole ? Number(length) : null,
           contentType: headers.get('content-type') ?? 'application/octet-stream',
         }
@@ -130,15 +138,45 @@ function audioFrom(
   }
 }
 
+/** Audio that was handed in lies in our own media store. */
+async function uploaded({ media }: Deps, mediaId: string): Promise<Response> {
+  const found = await media.get(mediaId)
+  if (!found) throw new CordboardError('no_recording', 'The recording was erased by retention')
+  return new Response(found.body, { headers: { 'content-length': String(found.bytes) } })
+}
+
+/** What is asked at the end of a recording whose source gave its hash: was it that one? */
+function hashedAs({ signer }: Deps, { contentHash }: Recording) {
+  if (contentHash === undefined) return null
+  const hasher = signer.hasher('sha512')
+  return {
+    add: (chunk: Uint8Array) => hasher.add(chunk),
+    isRight: () => `sha512-${encodeBase64Url(hasher.digest())}` === contentHash,
+  }
+}
+
 /** The same stream; tells when it breaks off, because the backend's request then fails with it. */
 function watched(
   body: ReadableStream<Uint8Array>,
+  hashed: ReturnType<typeof hashedAs>,
   broke: (error: CordboardError) => void,
 ): ReadableStream<Uint8Array> {
   return relay(body, {
+    ...(hashed === null ? {} : { seen: hashed.add }),
+    end() {
+      if (hashed === null || hashed.isRight()) return undefined
+      const error = notTheSame()
+      broke(error)
+      throw error
+    },
     failed(thrown) {
       broke(new CordboardError('vendor_down', 'The recording broke off on its way', { cause: thrown }))
       return thrown
     },
   })
 }
+
+const notTheSame = () =>
+  new CordboardError('invalid_payload', 'The recording is not the one that was announced: its hash differs', {
+    fix: 'Compare the file behind the link with its content_hash, and hand the call in again',
+  })

@@ -40,7 +40,7 @@ async function fromMedia(deps: Running['deps'], id: string | null): Promise<Uint
 /** What the connector makes of the bytes. A failure of its own code is not told from a body it does not know. */
 export function receiveWith<Event>(
   { id, connector, settings, region }: Connection,
-  side: WebhookSide<unknown, Event> | undefined,
+  side: Pick<WebhookSide<unknown, Event>, 'receive'> | undefined,
   request: InboundRequest,
 ): Received<Event> | { unreadable: CordboardError } {
   if (!side) return { ignored: `the connector ${connector.id} no longer reads this kind of webhook` }

@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { Query } from '../store/port.ts'
 import type { Deps } from './deps.ts'
 import { firstId, placeOf, remember } from './erase-transcripts.ts'
+import { eraseUploadsOf } from './uploads.ts'
 
 // Whole calls go, and what belongs to none. A call outlives its deliveries, so that nothing that is stored can make it anew.
 
@@ -36,6 +37,7 @@ export async function eraseCalls(deps: Deps, before: number): Promise<number> {
   const joined = await db.selectFrom('calls').select('id').where('joined_into', 'in', ids).execute()
   const all = [...ids, ...joined.map((row) => row.id)]
   const queries: Query[] = []
+  for (let at = 0; at < all.length; at += MOST_IDS) await eraseUploadsOf(deps, all.slice(at, at + MOST_IDS))
   for (let at = 0; at < all.length; at += MOST_IDS)
     queries.push(...erasing(deps, all.slice(at, at + MOST_IDS)))
   await deps.store.atomic([], [...queries, remember(deps, place, reached)])

@@ -1,5 +1,5 @@
 import { type CallEvent, callEvent } from '../call/facts.ts'
-import { newId } from '../call/ids.ts'
+import { ID_PREFIXES, idTime, newId } from '../call/ids.ts'
 import { foldEvents, progressOf } from '../call/merge.ts'
 import { CordboardError } from '../errors.ts'
 import type { Guard, Query } from '../store/port.ts'
@@ -10,7 +10,7 @@ import { joinInto } from './join.ts'
 import { isPast } from './keep.ts'
 import { callRows, isUnderway, newKeys, saveEvent, storedEvents } from './known-call.ts'
 import { planCall } from './plan.ts'
-import { type Group, resolve } from './resolve.ts'
+import { type Group, idsOf, resolve } from './resolve.ts'
 import type { Follow, Outcome, Running } from './step.ts'
 
 /**
@@ -30,7 +30,8 @@ export async function merge(running: Running): Promise<Outcome> {
   }
   const { row, request } = await readDelivery(running)
   const { connector } = connection
-  const side = row.role === 'crm' ? connector.crm?.callback : connector.telephony?.webhook
+  const { webhook, intake } = connector.telephony ?? {}
+  const side = row.role === 'crm' ? connector.crm?.callback : (webhook ?? intake)
   const received = receiveWith<CallEvent>(connection, side, request)
   if ('unreadable' in received) return unreadable(running, row, received.unreadable)
   if ('ignored' in received) {
@@ -64,6 +65,13 @@ function faultOf(event: CallEvent): CordboardError | null {
     : null
 }
 
+/** Who handed a call in has been told its id already: it is one of those that the event knows. */
+function promisedId(events: readonly CallEvent[]): string | undefined {
+  return events
+    .flatMap(idsOf)
+    .find((id) => id.startsWith(`${ID_PREFIXES.call}_`) && !Number.isNaN(idTime(id)))
+}
+
 type Merged = Required<Pick<Follow, 'queries' | 'guards' | 'next'>> & { says: string }
 
 async function mergeOne(running: Running, group: Group, delivery: DeliveryRow | null): Promise<Merged> {
@@ -72,7 +80,8 @@ async function mergeOne(running: Running, group: Group, delivery: DeliveryRow | 
   const rows = await callRows(running, group.callIds)
   const [row = null, ...others] = rows
   const heardAt = row ? row.started_at : (delivery?.received_at ?? deps.now())
-  const id = row?.id ?? newId('call', heardAt, deps.random)
+  const promised = connection.connector.telephony?.intake && promisedId(group.events)
+  const id = row?.id ?? (promised || newId('call', heardAt, deps.random))
 
   const stored = await storedEvents(running, rows)
   // A delivery that is sent through today's code again may be read differently than it was.

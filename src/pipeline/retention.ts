@@ -10,15 +10,18 @@ import {
 } from './erase-calls.ts'
 import { eraseFacts, eraseResults, firstId, ROOM as ROOM_TRANSCRIPTS } from './erase-transcripts.ts'
 import { eraseRefusals } from './refusals.ts'
+import { eraseOrphans, eraseUploads } from './uploads.ts'
 
 /** At most this many deliveries at once. */
 const ROOM = 90
 /** Rounds of one run at most, where nothing else is said: retention never holds up the work. */
 const ROUNDS = 100
+/** An upload whose delivery was not stored by then never will be. */
+const ORPHAN_MS = 3_600_000
 const AUDIT_MS = 2 * 31_556_952_000
 
 /**
- * Enforces `keep`: deliveries that were used are erased with their bodies in the media store; transcripts are taken out of
+ * Enforces `keep`: deliveries that were used are erased with their bodies in the media store, and so is audio that was handed in; transcripts are taken out of
  * results, calls and events; calls go with everything that belongs to them. Where no time is given for calls they stay, so
  * that "where is that call?" has an answer. Each run goes on where the last one ended, so that it costs the same however
  * much is stored; it ends early when `goesOn` says that another worker has taken over.
@@ -28,13 +31,15 @@ export async function enforceRetention(
   rounds = ROUNDS,
   goesOn: () => Promise<boolean> = async () => true,
 ): Promise<void> {
-  const { deliveriesMs, transcriptMs, callsMs } = deps.config.keep
+  const { audioMs, deliveriesMs, transcriptMs, callsMs } = deps.config.keep
   const now = deps.now()
   const repeat = async (room: number, some: () => Promise<number>) => {
     for (let run = 0; run < rounds && (await goesOn()); run += 1) if ((await some()) < room) return
   }
   await eraseRefusals(deps)
   await eraseAudit(deps, now - AUDIT_MS)
+  await repeat(ROOM, () => eraseOrphans(deps, now - ORPHAN_MS))
+  if (audioMs !== undefined) await repeat(ROOM, () => eraseUploads(deps, now - audioMs))
   if (deliveriesMs !== undefined) {
     await repeat(ROOM, () => eraseDeliveries(deps, now - deliveriesMs, true))
     await repeat(1_000, () => eraseLooseAttempts(deps, now - deliveriesMs))

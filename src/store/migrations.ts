@@ -156,6 +156,14 @@ export const MIGRATIONS: readonly Migration[] = [
       `create index batch_members_batch on batch_members (batch_id, submission_id)`,
     ],
   },
+  {
+    name: '0006-uploads',
+    statements: [
+      `create table uploads (
+        id text primary key, connection text not null, delivery_id text not null, call_id text not null)`,
+      `create index uploads_call on uploads (call_id)`,
+    ],
+  },
 ]
 
 /** Table of what has been run; created before everything else. */

@@ -345,6 +345,16 @@ export interface BudgetRow {
   keep_until: number
 }
 
+/** Audio that was handed in, and lies in the media store under this id until retention erases it. */
+export interface UploadRow {
+  id: string
+  connection: string
+  /** The delivery that names it; where there is none after an hour, nothing does. */
+  delivery_id: string
+  /** The id that the call was promised: its own, or one more that it is known by. */
+  call_id: string
+}
+
 /** Small things of the installation: config hash, last sweep. */
 export interface SettingRow {
   name: string
@@ -378,5 +388,6 @@ export interface Schema {
   settings: SettingRow
   tokens: TokenRow
   budgets: BudgetRow
+  uploads: UploadRow
   migrations: MigrationRow
 }

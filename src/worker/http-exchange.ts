@@ -122,9 +122,9 @@ function bounded(answer: Response, url: URL, { method, maxBytes }: HttpRequest, 
       fits(announced)
       reading.asked()
     },
-    seen(bytes) {
+    seen({ byteLength }) {
       reading.came()
-      came += bytes
+      came += byteLength
       fits(came)
     },
     end() {

@@ -68,7 +68,7 @@ describe('the repository', () => {
 
   it('the core names no vendor', () => {
     const vendors = connectorIds
-      .filter((id) => id !== 'generic')
+      .filter((id) => id !== 'generic' && id !== 'intake')
       .flatMap((id) => [id, connectorInfo[id].name.toLowerCase()])
     const core = sources.filter((file) =>
       /^src\/(?:pipeline|call|queue|store|media|http|telemetry|config)\//.test(file),

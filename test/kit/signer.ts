@@ -8,6 +8,13 @@ import { createSigner } from '../../src/node/signer.ts'
 export const testSigner: Signer = {
   hmac: (hash, key, data) => createHmac(hash, key).update(data).digest(),
   digest: (hash, data) => createHash(hash).update(data).digest(),
+  hasher(hash) {
+    const pieces: Uint8Array[] = []
+    return {
+      add: (bytes) => pieces.push(new Uint8Array(bytes)),
+      digest: () => createHash(hash).update(Buffer.concat(pieces)).digest(),
+    }
+  },
   equal: (a, b) => a.length === b.length && a.every((byte, index) => byte === b[index]),
   async verify(algorithm, publicKey, signature, data) {
     if (algorithm !== 'ed25519') {

@@ -60,6 +60,20 @@ for (const [name, create] of isWorkerd ? [ANYWHERE] : [ON_NODE, ANYWHERE]) {
       expect(await compute(utf8('abc'))).toBe(expected)
     })
 
+    it('computes the digest of what comes in pieces', async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 8 }),
+          fc.constantFrom('sha256', 'sha512'),
+          async (pieces, hash) => {
+            const hasher = signer.hasher(hash)
+            for (const piece of pieces) hasher.add(piece)
+            expect(hex(hasher.digest())).toBe(hex(await signer.digest(hash, Buffer.concat(pieces))))
+          },
+        ),
+      )
+    })
+
     it('keeps keys apart, also when text and bytes look alike and when many come by', async () => {
       const first = hex(await signer.hmac('sha256', 'é', 'x'))
       expect(hex(await signer.hmac('sha256', new Uint8Array([0xe9]), 'x'))).not.toBe(first)

@@ -10,7 +10,7 @@ import { booked, openWorld } from './world.ts'
 export function telephonyTests(subject: Subject): void {
   const { telephony } = subject.connector
   describe('telephony', () => {
-    if (telephony?.webhook) {
+    if (telephony?.webhook ?? telephony?.intake) {
       test('the webhooks of a call verify and tell the whole call', async () => {
         const world = await openWorld(subject)
         const { call, events, refused } = await playSampleCall(world)

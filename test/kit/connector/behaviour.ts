@@ -72,7 +72,8 @@ const isSecretName = (path: readonly string[]): boolean => /secret|token|key|pas
 function operationsOf({ connector }: Subject): Operation[] {
   const { telephony, analysis, crm } = connector
   const operations: (Operation | null)[] = [
-    { name: 'check', prepare: async () => (ctx) => connector.check(ctx) },
+    // Behind calls that are handed in there is nobody who could refuse, be busy or be down.
+    telephony?.intake ? null : { name: 'check', prepare: async () => (ctx) => connector.check(ctx) },
     telephony?.recording
       ? {
           name: 'recording',

@@ -2,13 +2,14 @@ import type { Analysis } from '../../../src/call/analysis.ts'
 import { type Call, call, type Recording } from '../../../src/call/call.ts'
 import type { CallEvent } from '../../../src/call/facts.ts'
 import { foldEvents } from '../../../src/call/merge.ts'
-import type { AudioFormat, AudioSource, SubmitRequest } from '../../../src/connector/contract.ts'
+import type { AudioFormat, AudioSource, SubmitRequest, WebhookSide } from '../../../src/connector/contract.ts'
 import { utf8 } from '../../../src/connector/encoding.ts'
 import { inboundRequest, type RawRequest } from '../../../src/connector/request.ts'
 import type { SampleCall, SandboxWebhook } from '../../../src/connector/sandbox.ts'
 import { signRaw } from '../../../src/connector/sign.ts'
 import { verifyRequest } from '../../../src/connector/verify.ts'
 import { testSigner, verifier } from '../signer.ts'
+import { sideOf } from './fixtures.ts'
 import { HOOK_URL, START, type World } from './world.ts'
 
 /** One ordinary call, as the phone system, the analysis service and the CRM get to see it. Numbers: ranges for fiction. */
@@ -145,7 +146,7 @@ export function rawWebhook(webhook: SandboxWebhook, now: number): RawRequest {
 export async function playSampleCall(
   world: World,
 ): Promise<{ call: Call; events: CallEvent[]; refused: string[] }> {
-  const side = world.subject.connector.telephony?.webhook
+  const side = sideOf(world.subject.connector, 'telephony') as WebhookSide<unknown, CallEvent> | undefined
   const webhooks = world.sandbox.place?.(sampleCall())
   if (!side || !webhooks) throw new Error('a telephony stand-in has `place`')
   const now = world.now()
