@@ -9,6 +9,7 @@ import { mountDeliveries } from './http/deliveries.ts'
 import { mountDocs } from './http/docs.ts'
 import { describeHooks } from './http/document.ts'
 import { mountHealth, type ReadyPart } from './http/health.ts'
+import { mountIntake, takesLargeBody } from './http/intake.ts'
 import { mountIssues } from './http/issues.ts'
 import { mountMetrics } from './http/metrics.ts'
 import { refuseParameters } from './http/parameters.ts'
@@ -62,9 +63,11 @@ export function createApi(deps: AppDeps): OpenAPIHono<Api> {
   app.use(securityHeaders)
   app.use('/metrics', authenticated)
   app.use('/v1/*', authenticated)
-  app.use('/v1/*', bodyLimit({ maxSize: BODY_BYTES, onError: tooLarge }))
+  const small = bodyLimit({ maxSize: BODY_BYTES, onError: tooLarge })
+  app.use('/v1/*', (c, next) => (takesLargeBody(c.req.method, c.req.path) ? next() : small(c, next)))
 
   mountCalls(app, deps)
+  mountIntake(app, deps)
   mountDeliveries(app, deps)
   mountReplay(app, deps)
   mountConnections(app, deps)

@@ -11,6 +11,7 @@ import { type RedisServer, startRedis } from './services/redis.ts'
 
 const TOKENS: Record<Role, string> = {
   viewer: 'viewer-token-0123456789',
+  ingest: 'ingest-token-0123456789',
   operator: 'operator-token-0123456789',
   admin: 'admin-token-0123456789',
 }

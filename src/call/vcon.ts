@@ -6,7 +6,7 @@ import { analysisFrom, analysisTo } from './vcon-analysis.ts'
 import { callFrom, callTo } from './vcon-call.ts'
 import { KNOWN_EXTENSIONS, type Vcon, VERSIONS, vcon, withTodaysNames } from './vcon-schema.ts'
 
-export { recordingFrom } from './vcon-call.ts'
+export { recordingFrom, SHA512 } from './vcon-call.ts'
 export type { Vcon } from './vcon-schema.ts'
 
 /**

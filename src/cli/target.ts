@@ -13,7 +13,8 @@ import type { Io } from './io.ts'
 
 /** The JSON API: of a running server, or of the data folder without one. The same requests, the same answers. */
 export interface Target {
-  get<Answer>(path: string, query?: Record<string, string | undefined>): Promise<Answer>
+  /** `accept`: another form of the same, also JSON. */
+  get<Answer>(path: string, query?: Record<string, string | undefined>, accept?: string): Promise<Answer>
   post<Answer>(path: string, body: object): Promise<Answer>
   /** Where it is, for people. */
   says: string
@@ -98,12 +99,19 @@ function requests(base: string, token: string | undefined, send: (request: Reque
     ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
   }
   return {
-    async get<Answer>(path: string, query: Record<string, string | undefined> = {}): Promise<Answer> {
+    async get<Answer>(
+      path: string,
+      query: Record<string, string | undefined> = {},
+      accept = 'application/json',
+    ): Promise<Answer> {
       const given = Object.entries(query).flatMap(([name, value]) =>
         value === undefined ? [] : [[name, value]],
       )
       const search = new URLSearchParams(given).toString()
-      return answer(await send(new Request(`${base}${path}${search && `?${search}`}`, { headers })))
+      const request = new Request(`${base}${path}${search && `?${search}`}`, {
+        headers: { ...headers, accept },
+      })
+      return answer(await send(request))
     },
     async post<Answer>(path: string, body: object): Promise<Answer> {
       const init = { method: 'POST', body: JSON.stringify(body) }

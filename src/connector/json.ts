@@ -14,8 +14,8 @@ const MAY_BE_UNSAFE = /__proto__|constructor|prototype|\\u00/i
  * JSON that a stranger sent: bounded in size, depth and count before the parser sees it (one pass over the bytes), and
  * without keys that reach prototypes. Throws `invalid_payload`.
  */
-export function parseJson(body: Uint8Array): unknown {
-  checkBounds(body)
+export function parseJson(body: Uint8Array, mostBytes = MAX_BYTES): unknown {
+  checkBounds(body, mostBytes)
   const text = new TextDecoder().decode(body)
   let value: unknown
   try {
@@ -39,11 +39,11 @@ const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const COMMA = 0x2c
 
-function checkBounds(body: Uint8Array): void {
-  if (body.length > MAX_BYTES) {
+function checkBounds(body: Uint8Array, mostBytes: number): void {
+  if (body.length > mostBytes) {
     throw new CordboardError(
       'invalid_payload',
-      `The JSON body has ${body.length} bytes, ${MAX_BYTES} are read`,
+      `The JSON body has ${body.length} bytes, ${mostBytes} are read`,
     )
   }
   let depth = 0

@@ -3,9 +3,19 @@ import { encodeHex, utf8 } from '../connector/encoding.ts'
 import type { Signer } from '../connector/platform.ts'
 import { CordboardError } from '../errors.ts'
 
-/** Who may do what: each role may do all that the ones before it may. */
-export const ROLES = ['viewer', 'operator', 'admin'] as const
+export const ROLES = ['viewer', 'ingest', 'operator', 'admin'] as const
 export type Role = (typeof ROLES)[number]
+
+/** Who may do what of whom. A program that hands calls in reads none: its token lies on a machine that makes recordings. */
+const MAY: Readonly<Record<Role, readonly Role[]>> = {
+  viewer: ['viewer'],
+  ingest: ['ingest'],
+  operator: ['viewer', 'ingest', 'operator'],
+  admin: ROLES,
+}
+
+/** Whether a token of this role may do what needs that one. */
+export const mayDo = (role: Role, needed: Role): boolean => MAY[role].includes(needed)
 
 export interface Token {
   role: Role
@@ -107,7 +117,7 @@ export function needs(role: Role) {
   const check: MiddlewareHandler<Api> = async function roleChecked(c, next) {
     const identity: Identity | undefined = c.get('identity')
     if (!identity) throw new CordboardError('unauthorized', 'This path needs a bearer token')
-    if (ROLES.indexOf(identity.role) < ROLES.indexOf(role)) {
+    if (!mayDo(identity.role, role)) {
       throw new CordboardError(
         'role_missing',
         `This needs the role ${role}; the token’s role is ${identity.role}`,

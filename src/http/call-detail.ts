@@ -48,9 +48,11 @@ export async function readCall(
 }
 
 /**
- * The call, or the one it was joined into; throws `unknown_object`. A chain is short (a transfer of a transfer); the bound is against a circle that should not exist. */
+ * The call, or the one it was joined into; throws `unknown_object`. A chain is short (a transfer of a transfer); the bound is
+ * against a circle that should not exist.
+ */
 export async function findCall({ db }: Pick<Store, 'db'>, id: string): Promise<CallRow> {
-  let next: string | null = id
+  let next: string | null = await ownId(db, id)
   for (let hops = 0; next !== null && hops < 16; hops++) {
     const row: CallRow | undefined = await db
       .selectFrom('calls')
@@ -62,6 +64,19 @@ export async function findCall({ db }: Pick<Store, 'db'>, id: string): Promise<C
     next = row.joined_into
   }
   throw new CordboardError('unknown_object', `There is no call ${id}`)
+}
+
+/** Whoever handed a call in may have been told another id of it than it got: it is known by both. */
+async function ownId(db: Store['db'], id: string): Promise<string> {
+  const row = await db.selectFrom('calls').select('id').where('id', '=', id).executeTakeFirst()
+  if (row) return row.id
+  const known = await db
+    .selectFrom('call_keys')
+    .select('call_id')
+    .where('external_id', '=', id)
+    .limit(1)
+    .executeTakeFirst()
+  return known?.call_id ?? id
 }
 
 /** Calls that were joined into this one, at first or second hand: what was done for them stays under their ids. */

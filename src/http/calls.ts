@@ -2,6 +2,7 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
 import { type Call, DIRECTIONS, RESULTS } from '../call/call.ts'
 import { ID_PREFIXES } from '../call/ids.ts'
 import { phoneSearchKeys } from '../call/phone.ts'
+import { VCON_JSON_TYPE } from '../call/vcon.ts'
 import { callOf } from '../pipeline/call-row.ts'
 import type { Deps } from '../pipeline/deps.ts'
 import { explainFlow } from '../pipeline/explain.ts'
@@ -10,6 +11,7 @@ import { type CallFilter, type CallPage, listCalls } from '../store/list-calls.t
 import { type Api, needs } from './auth.ts'
 import { findCall, readCall } from './call-detail.ts'
 import { callDetail } from './call-schema.ts'
+import { asVcon, vconContent, vconTypeIn } from './call-vcon.ts'
 import { connectionId, exactly, idOf, instantParameter, limit } from './parameters.ts'
 import { always, at, bounded, instantOf, json, pageOf, unknown } from './responses.ts'
 
@@ -82,7 +84,14 @@ const show = createRoute({
       }),
     }),
   },
-  responses: { ...always, ...unknown, 200: json(callDetail, 'The call, or the one it was joined into') },
+  responses: {
+    ...always,
+    ...unknown,
+    200: {
+      ...json(callDetail, 'The call, or the one it was joined into; a vCon where `Accept` asks for one'),
+      content: { 'application/json': { schema: callDetail }, [VCON_JSON_TYPE]: { schema: vconContent } },
+    },
+  },
 })
 
 const rerunning = z
@@ -160,7 +169,13 @@ export function mountCalls(app: OpenAPIHono<Api>, deps: Deps): void {
 
   app.openapi(show, async (c) => {
     const { id } = c.req.valid('param')
-    return c.json(await readCall(deps, id, c.req.valid('query').raw === 'true'), 200)
+    const detail = await readCall(deps, id, c.req.valid('query').raw === 'true')
+    c.header('vary', 'accept')
+    const type = vconTypeIn(c.req.header('accept'))
+    // The schema of the route is that of JSON; a vCon is described beside it.
+    if (type !== null)
+      return c.body(JSON.stringify(asVcon(deps, detail)), 200, { 'content-type': type }) as never
+    return c.json(detail, 200)
   })
 
   app.openapi(rerun, async (c) => {

@@ -11,7 +11,7 @@ export function describeHooks(app: OpenAPIHono<Api>): void {
     type: 'http',
     scheme: 'bearer',
     description:
-      'A token of CORDBOARD_TOKENS. Each operation names the role it needs: viewer, operator or admin.',
+      'A token of CORDBOARD_TOKENS. Each operation names the role it needs: viewer, ingest, operator or admin.',
   })
   app.openAPIRegistry.registerPath({
     method: 'post',

@@ -78,23 +78,29 @@ export async function refuseParameters(
   c: Context,
 ): Promise<Response | undefined> {
   if (result.success || !result.error) return undefined
-  const given = await givenTo(c, result.target)
-  const errors = result.error.issues.flatMap((issue): Problem[] => {
+  const errors = problemsIn(result.error, await givenTo(c, result.target), result.target)
+  return problemResponse(unfit(errors), { members: { errors: errors.slice(0, 20) } })
+}
+
+/** Of what was `given`, what does not fit. `target` is named where the whole of it is meant. */
+export function problemsIn(error: z.core.$ZodError, given: unknown, target: string): Problem[] {
+  return error.issues.flatMap((issue): Problem[] => {
     const expected = issue.message.replace(/^[A-Z][\w ]*: /, '')
     const path = issue.path.map(String)
-    const names = issue.code === 'unrecognized_keys' ? issue.keys : [path.join('.') || result.target]
+    const names = issue.code === 'unrecognized_keys' ? issue.keys : [path.join('.') || target]
     return names.map((name) => ({
       parameter: name,
       expected,
       seen: issue.code === 'unrecognized_keys' ? name.slice(0, 80) : shown(path.reduce(member, given)),
     }))
   })
-  const words = errors.map(
+}
+
+export function unfit(problems: readonly Problem[]): CordboardError {
+  const words = problems.map(
     ({ parameter, expected, seen }) => `${shown(parameter)}: ${expected}, seen ${seen}`,
   )
-  return problemResponse(new CordboardError('bad_request', words.slice(0, 5).join('; ')), {
-    members: { errors: errors.slice(0, 20) },
-  })
+  return new CordboardError('bad_request', words.slice(0, 5).join('; '))
 }
 
 async function givenTo(c: Context, target: string): Promise<unknown> {

@@ -41,17 +41,22 @@ export const always = {
 
 export const unknown = { 404: refusal('unknown_object') }
 export const bounded = { 413: refusal('too_large') }
+export const conflicts = { 409: refusal('conflict') }
+
+export const tooMany = {
+  429: {
+    ...refusal('rate_limited'),
+    description:
+      '`rate_limited`: the connection’s `deliveriesPerMinute` are used up; send it again after `Retry-After`',
+  },
+}
 
 /** Answers of /hooks. */
 export const hookRefusals = {
   401: refusal('webhook_signature'),
   404: refusal('unknown_connection', 'not_a_webhook'),
   413: refusal('too_large'),
-  429: {
-    ...refusal('rate_limited'),
-    description:
-      '`rate_limited`: the connection’s `deliveriesPerMinute` are used up; send it again after `Retry-After`',
-  },
+  ...tooMany,
   503: refusal('storage_unavailable', 'overloaded'),
 }
 

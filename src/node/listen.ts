@@ -1,15 +1,21 @@
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import { createAdaptorServer } from '@hono/node-server'
 import { CordboardError } from '../errors.ts'
 
-/** Slow senders hold a socket, never longer than this: vendors send a few kilobytes and hang up after seconds. */
 const LIMITS = {
   headersTimeout: 10_000,
-  requestTimeout: 60_000,
+  // Node's own would end every upload of a recording over a line of ordinary speed; `cutSlow` sees to the slow.
+  requestTimeout: 0,
   keepAliveTimeout: 65_000,
   connectionsCheckingInterval: 5_000,
   maxHeaderSize: 32 * 1024,
 } as const
+
+/**
+ * Slow senders hold a socket, never longer than the grace: vendors send a few kilobytes and hang up after seconds. Whoever
+ * sends more than fits into it must keep up this pace.
+ */
+const PACE = { graceMs: 60_000, bytesPerSecond: 32 * 1024, everyMs: 5_000 }
 
 export interface Listener {
   /** `http://127.0.0.1:8080` */
@@ -25,10 +31,13 @@ export interface ListenOptions {
   host: string
   /** 0 takes a free one. */
   port: number
+  /** Default: a minute, and 32 KB a second from then on. */
+  pace?: typeof PACE
 }
 
-export async function listen({ fetch, host, port }: ListenOptions): Promise<Listener> {
+export async function listen({ fetch, host, port, pace = PACE }: ListenOptions): Promise<Listener> {
   const server = createAdaptorServer({ fetch, serverOptions: LIMITS }) as Server
+  cutSlow(server, pace)
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(inWords(error, port, host)))
     // A burst that comes while the loop is busy waits in the system's queue; its default drops the 512th for a second.
@@ -39,6 +48,27 @@ export async function listen({ fetch, host, port }: ListenOptions): Promise<List
     drain: (graceMs) => drain(server, graceMs),
     cut: () => server.closeAllConnections(),
   }
+}
+
+/** Ends requests whose bodies come too slowly. Those that are all here, however long their answer takes, are left alone. */
+function cutSlow(server: Server, { graceMs, bytesPerSecond, everyMs }: typeof PACE): void {
+  const open = new Map<IncomingMessage, { since: number; had: number }>()
+  server.on('request', (request: IncomingMessage) => {
+    const { 'content-length': length, 'transfer-encoding': encoding } = request.headers
+    if ((length === undefined || length === '0') && encoding === undefined) return
+    open.set(request, { since: performance.now(), had: request.socket.bytesRead })
+    request.once('close', () => open.delete(request))
+  })
+  const timer = setInterval(() => {
+    const now = performance.now()
+    for (const [request, { since, had }] of open) {
+      const sent = request.socket.bytesRead - had
+      if (request.complete) open.delete(request)
+      else if (now - since > graceMs + (sent / bytesPerSecond) * 1_000) request.socket.destroy()
+    }
+  }, everyMs)
+  timer.unref()
+  server.once('close', () => clearInterval(timer))
 }
 
 function inWords(error: NodeJS.ErrnoException, port: number, host: string): CordboardError {

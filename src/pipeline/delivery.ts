@@ -4,6 +4,7 @@ import { inboundRequest } from '../connector/request.ts'
 import { CordboardError } from '../errors.ts'
 import type { Query } from '../store/port.ts'
 import type { DeliveryRow } from '../store/schema.ts'
+import type { Deps } from './deps.ts'
 import { openIssue } from './issues.ts'
 import type { Outcome, Running } from './step.ts'
 
@@ -18,7 +19,7 @@ export async function readDelivery({
     .where('id', '=', step.subject)
     .executeTakeFirst()
   if (!row) throw new CordboardError('unknown_object', 'The delivery was erased by retention')
-  const body = row.body ?? (await fromMedia(deps, row.media_id))
+  const body = await readBody(deps, row)
   const headers = JSON.parse(new TextDecoder().decode(row.headers)) as [string, string][]
   const request = inboundRequest({
     method: row.method,
@@ -31,7 +32,15 @@ export async function readDelivery({
   return { row, request }
 }
 
-async function fromMedia(deps: Running['deps'], id: string | null): Promise<Uint8Array> {
+/** A body as it came, from its row or from the media store. */
+export async function readBody(
+  deps: Pick<Deps, 'media'>,
+  row: Pick<DeliveryRow, 'body' | 'media_id'>,
+): Promise<Uint8Array> {
+  return row.body ?? fromMedia(deps, row.media_id)
+}
+
+async function fromMedia(deps: Pick<Deps, 'media'>, id: string | null): Promise<Uint8Array> {
   const found = id === null ? null : await deps.media.get(id)
   if (!found) throw new CordboardError('unknown_object', 'The body of the delivery is not in the media store')
   return new Uint8Array(await new Response(found.body).arrayBuffer())

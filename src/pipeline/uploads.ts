@@ -30,24 +30,38 @@ export async function keepUpload(
   const id = newId('med', deps.now(), deps.random)
   await deps.store.atomic([], [deps.store.db.insertInto('uploads').values({ id, ...of })])
   const hasher = deps.signer.hasher('sha256')
-  const hashed = new TransformStream<Uint8Array, Uint8Array>(
-    {
-      transform(chunk, controller) {
-        hasher.add(chunk)
-        controller.enqueue(chunk)
-      },
-    },
-    { highWaterMark: 0 },
-    { highWaterMark: 0 },
-  )
   try {
-    const { bytes } = await deps.media.put(id, body.pipeThrough(hashed), maxBytes)
+    const { bytes } = await deps.media.put(
+      id,
+      heard(body, (chunk) => hasher.add(chunk)),
+      maxBytes,
+    )
     return { mediaId: id, bytes, hash: toHex(hasher.digest()) }
   } catch (error) {
     await dropUploads(deps, [id])
     if (error instanceof CordboardError) throw error
     throw new CordboardError('bad_request', 'The body broke off before its end', { cause: error })
   }
+}
+
+/** The same stream, read only as fast as it is asked for. */
+function heard(
+  body: ReadableStream<Uint8Array>,
+  hear: (chunk: Uint8Array) => void,
+): ReadableStream<Uint8Array> {
+  const reader = body.getReader()
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const { done, value } = await reader.read()
+        if (done) return controller.close()
+        hear(value)
+        controller.enqueue(value)
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  )
 }
 
 /** Of what was not taken in after all. What cannot be dropped now is an orphan, and goes an hour later. */

@@ -29,6 +29,11 @@ export const GENERIC: Vendors = {
   },
 }
 
+/** Nobody's phone system: calls are handed in. */
+export const UPLOADS: Vendors = {
+  uploads: { use: 'intake', settings: { tracks: { left: 'agent', right: 'customer' } } },
+}
+
 export interface Company {
   vendor(connection: string): VendorSandbox
   config(overrides?: Record<string, unknown>): Promise<Config>
@@ -53,6 +58,8 @@ export async function createCompany(
     standIns.set(id, create({ ...common, baseUrl, account, hookUrl: `${publicUrl}/hooks/${id}` }))
     // What only the stand-in understands (such as its index lag) is none of the connection's own keys.
     const { indexLagMs: _lag, ...keys } = account as Record<string, unknown>
+    // Nobody of its own stands behind calls that are handed in: its stand-in is only where recordings lie.
+    if (use === 'intake') delete keys.baseUrl
     connections[id] = { use, ...keys }
   }
   return {

@@ -23,6 +23,7 @@ export const NOW = Date.parse('2026-10-10T12:00:00Z')
 export const SECRET = 'whsec_canary-9f8e7d6c5b4a'
 export const TOKENS: Record<Role, string> = {
   viewer: 'viewer-token-0123456789',
+  ingest: 'ingest-token-0123456789',
   operator: 'operator-token-0123456789',
   admin: 'admin-token-0123456789',
 }

@@ -1,3 +1,4 @@
+import { VCON_JSON_TYPE } from '../../call/vcon.ts'
 import type { CallDetail } from '../answers.ts'
 import { defineCommand, jsonOption, targetOptions } from '../command.ts'
 import { EXIT } from '../exit.ts'
@@ -11,14 +12,24 @@ export const command = defineCommand({
   examples: [
     ['cordboard show call_01JDX3M8E0W5H4ZK6R2T9QYBVC', 'its timeline'],
     ['cordboard show call_01JDX3M8E0W5H4ZK6R2T9QYBVC --json', 'everything, for a script'],
+    ['cordboard show call_01JDX3M8E0W5H4ZK6R2T9QYBVC --vcon', 'the call, for another system'],
   ],
-  options: { ...jsonOption, ...targetOptions },
+  options: {
+    ...jsonOption,
+    vcon: { type: 'boolean', about: 'as a vCon (IETF draft core-04), for other systems' },
+    ...targetOptions,
+  },
   args: [1, 1],
   async run({ flags, args: [id = ''], io }) {
     const target = await openTarget(flags, io)
     if (typeof target === 'number') return target
     try {
-      const detail: CallDetail = await target.get(`/v1/calls/${encodeURIComponent(id)}`)
+      const path = `/v1/calls/${encodeURIComponent(id)}`
+      if (flags.vcon) {
+        io.out(JSON.stringify(await target.get(path, {}, VCON_JSON_TYPE), null, 2))
+        return EXIT.ok
+      }
+      const detail: CallDetail = await target.get(path)
       if (flags.json) io.json(detail)
       else print(detail, io)
     } finally {
