@@ -2,8 +2,11 @@
 
 export type { Analysis, Part, Transcript } from './call/analysis.ts'
 export type { Call, Direction, Recording, Result } from './call/call.ts'
+export { type Conversation, conversationOf, type Voice, voicesOf } from './call/conversation.ts'
 export type { CallEvent, Facts } from './call/facts.ts'
 export { jsonSchemas } from './call/json-schema.ts'
+export { fromVcon, readVcon, toVcon, type Vcon } from './call/vcon.ts'
+export { voicesOfWav } from './call/voice-activity.ts'
 export {
   type ConfigInput,
   type ConnectionInput,

@@ -7,6 +7,7 @@ const BENCHES: Record<string, () => Promise<{ run(args: string[]): Promise<void>
   pipeline: () => import('./pipeline.ts'),
   recording: () => import('./recording.ts'),
   'worker-recording': () => import('./worker-recording.ts'),
+  upload: () => import('./upload.ts'),
   list: () => import('./list.ts'),
   start: () => import('./start.ts'),
   wake: () => import('./wake.ts'),

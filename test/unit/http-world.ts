@@ -8,7 +8,7 @@ import { phoneTail } from '../../src/call/phone.ts'
 import type { Connection } from '../../src/config/model.ts'
 import { type Connector, defineConnector } from '../../src/connector/contract.ts'
 import { createMemoryTokens } from '../../src/connector/tokens.ts'
-import type { Role } from '../../src/http/auth.ts'
+import { ROLES, type Role } from '../../src/http/auth.ts'
 import type { Media } from '../../src/media/port.ts'
 import { createSigner } from '../../src/node/signer.ts'
 import { createRefusals } from '../../src/pipeline/refusals.ts'
@@ -155,7 +155,7 @@ export async function openWorld(overrides: Partial<AppDeps> = {}) {
     log: { debug: logAt('debug'), info: logAt('info'), warn: logAt('warn'), error: logAt('error') },
     metrics: createMetrics(),
     refusals: createRefusals({ store, now: () => NOW }),
-    tokens: (['viewer', 'operator', 'admin'] as const).map((role) => ({ role, token: TOKENS[role] })),
+    tokens: ROLES.map((role) => ({ role, token: TOKENS[role] })),
     ...overrides,
   }
   const app = createApp(deps)

@@ -45,11 +45,6 @@ it('a sender who keeps up the pace may take longer than the grace', async () => 
 })
 
 it('a sender who stops is cut off, however much came before', async () => {
-  listener = undefined
-  const startedAt = performance.now()
-  expect(await send(1, 1_000, 0).then((answer) => answer)).toBe('1000')
-  expect(performance.now() - startedAt).toBeLessThan(2_000)
-  listener?.cut()
   listener = await listen({
     host: '127.0.0.1',
     port: 0,
@@ -57,11 +52,29 @@ it('a sender who stops is cut off, however much came before', async () => {
     fetch: async (request) => new Response(await request.text()),
   })
   const socket = connect(Number(new URL(listener.url).port), '127.0.0.1')
+  let answer = ''
+  socket.on('data', (data) => {
+    answer += data.toString()
+  })
   const over = new Promise<void>((resolve) =>
     socket.on('close', () => resolve()).on('error', () => undefined),
   )
   socket.write('POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 9000\r\n\r\n')
   socket.write(Buffer.alloc(4_000))
   await over
-  expect(performance.now() - startedAt).toBeLessThan(5_000)
+  expect(answer).not.toContain(' 200 ')
+})
+
+it('an answer that takes longer than the grace is waited for', async () => {
+  listener = await listen({
+    host: '127.0.0.1',
+    port: 0,
+    pace: PACE,
+    fetch: async (request) => {
+      await request.text()
+      await new Promise((resolve) => setTimeout(resolve, 600))
+      return new Response('late')
+    },
+  })
+  expect(await (await fetch(listener.url, { method: 'POST', body: 'x' })).text()).toBe('late')
 })
