@@ -52,9 +52,10 @@ function factsOf(
   const { phone, ...person } = customer ?? {}
   const common = { ...hints, ...(config.tracks && !hints?.tracks ? { tracks: config.tracks } : {}) }
   const recordings: Recording[] = []
-  if (file) recordings.push({ ...common, ...uploaded(file), key: 'upload', state: 'ready' })
+  if (file)
+    recordings.push({ ...common, ...uploaded(file), key: `upload-${file.hash.slice(0, 16)}`, state: 'ready' })
   if (recordingUrl !== undefined)
-    recordings.push({ ...common, key: 'url', url: recordingUrl, state: 'ready' })
+    recordings.push({ ...common, key: recordingUrl.slice(0, 512), url: recordingUrl, state: 'ready' })
   return {
     ...same,
     ...(from === undefined ? {} : { from: readNumber(from, region) }),

@@ -52,31 +52,28 @@ export async function readCall(
  * against a circle that should not exist.
  */
 export async function findCall({ db }: Pick<Store, 'db'>, id: string): Promise<CallRow> {
-  let next: string | null = await ownId(db, id)
+  let next: string | null = id
   for (let hops = 0; next !== null && hops < 16; hops++) {
     const row: CallRow | undefined = await db
       .selectFrom('calls')
       .selectAll()
       .where('id', '=', next)
       .executeTakeFirst()
-    if (!row) break
-    if (row.joined_into === null) return row
-    next = row.joined_into
+    if (row?.joined_into === null) return row
+    next = row ? row.joined_into : hops === 0 ? await otherNameOf(db, id) : null
   }
   throw new CordboardError('unknown_object', `There is no call ${id}`)
 }
 
 /** Whoever handed a call in may have been told another id of it than it got: it is known by both. */
-async function ownId(db: Store['db'], id: string): Promise<string> {
-  const row = await db.selectFrom('calls').select('id').where('id', '=', id).executeTakeFirst()
-  if (row) return row.id
+async function otherNameOf(db: Store['db'], id: string): Promise<string | null> {
   const known = await db
     .selectFrom('call_keys')
     .select('call_id')
     .where('external_id', '=', id)
     .limit(1)
     .executeTakeFirst()
-  return known?.call_id ?? id
+  return known?.call_id ?? null
 }
 
 /** Calls that were joined into this one, at first or second hand: what was done for them stays under their ids. */

@@ -64,6 +64,9 @@ const responses = {
   202: json(takenIn, 'Stored; the same again is answered with the same ids'),
 }
 
+/** Made anew here: schemas from before the library was loaded cannot be named. */
+const described = z.object(intakeCall.shape).openapi('IntakeCall')
+
 const takeCall = createRoute({
   ...needs('ingest'),
   method: 'post',
@@ -77,10 +80,10 @@ const takeCall = createRoute({
     body: {
       required: true,
       content: {
-        'application/json': { schema: z.object(intakeCall.shape).openapi('IntakeCall') },
+        'application/json': { schema: described },
         'multipart/form-data': {
           schema: z.object({
-            call: z.object(intakeCall.shape).optional(),
+            call: described.optional(),
             file: z.any().openapi({ type: 'string', format: 'binary', description: 'the recording' }),
           }),
         },
@@ -110,7 +113,7 @@ export function mountIntake(app: OpenAPIHono<Api>, deps: Deps): void {
   let under = 0
 
   // The router would hold the bodies to check them: the routes are described to it, and handled beside it.
-  for (const route of [takeCall, takeVcon]) app.openAPIRegistry.registerPath(route)
+  for (const { middleware: _, ...route } of [takeCall, takeVcon]) app.openAPIRegistry.registerPath(route)
 
   app.post(takeCall.path, takeCall.middleware, (c) =>
     handle(c, query, async (ids) => {

@@ -186,8 +186,8 @@ describe('hostile and mistaken requests', () => {
 
   it('says which methods a path takes', async () => {
     const cases: [string, string, string][] = [
-      ['DELETE', '/v1/calls', 'GET, HEAD'],
-      ['OPTIONS', '/v1/calls', 'GET, HEAD'],
+      ['DELETE', '/v1/calls', 'GET, HEAD, POST'],
+      ['OPTIONS', '/v1/calls', 'GET, HEAD, POST'],
       ['GET', `/v1/calls/${id('call')}/rerun`, 'POST'],
       ['PUT', `/v1/issues/${id('iss')}`, 'POST'],
       ['POST', '/healthz', 'GET, HEAD'],
