@@ -7,7 +7,7 @@ import type { Transcript } from '../../src/call/analysis.ts'
 import type { Connection } from '../../src/config/model.ts'
 import { defineConnector } from '../../src/connector/contract.ts'
 import { loadRecording } from '../../src/sandbox/recordings-node.ts'
-import { sandboxVendors, UPLOADS } from './company.ts'
+import { GENERIC, sandboxVendors, UPLOADS } from './company.ts'
 import { type Installation, type InstallOptions, install } from './installation.ts'
 
 // Somebody hands calls in: a file, a link, a chat, a vCon of another system. They are stored before they are answered, go the
@@ -326,7 +326,7 @@ test('a recording inside a vCon is put aside, checked by its hash, and analysed'
 
 test('uploads go after keep.audio, with their call, and when their delivery was never stored', async () => {
   await using it = await install(
-    company({ keep: { audio: '2 days', calls: '10 days', deliveries: '1 day' } }),
+    company({ keep: { audio: '2 days', calls: '10 days', deliveries: '30 minutes' } }),
   )
   const { form } = api(it)
   const audio = await loadRecording('support-invoice.mp3')
@@ -367,4 +367,34 @@ test('a connection takes so many a minute, and tells who comes back too early', 
   expect((await json({ result: 'busy' })).status).toBe(202)
   expect(await json({ result: 'busy' })).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
   expect((await deliveries(it)).length).toBe(1)
+})
+
+test('no phone system can name an upload, nor choose the id of a call', async () => {
+  await using it = await install({
+    ...company(),
+    vendors: { ...UPLOADS, ...GENERIC, ...sandboxVendors('hubspot') },
+    flows: [{ name: 'f', from: ['uploads', 'pbx'], analyze: [], write: [] }],
+  })
+  const { form } = api(it)
+  const taken = await form(invoice, await loadRecording('support-invoice.mp3'))
+  await it.settle()
+  const { id: mediaId } = await it.store.db.selectFrom('uploads').select('id').executeTakeFirstOrThrow()
+  const recordings = [{ key: 'r', mediaId, state: 'ready' }]
+  const said = { key: 'e', callId: taken.body.id, phase: 'ended', facts: { result: 'answered', recordings } }
+  const body = JSON.stringify({ type: 'call.event', events: [said] })
+  const headers = {
+    'content-type': 'application/json',
+    'webhook-id': 'm-1',
+    'webhook-timestamp': `${it.now() / 1000}`,
+  }
+  const sent = await it.send('pbx', { says: 'ended', method: 'POST', path: '', headers, body })
+  expect(sent.status).toBe(202)
+  await it.settle()
+  const calls = await it.store.db
+    .selectFrom('calls')
+    .select(['id', 'connection', 'call'])
+    .orderBy('connection')
+    .execute()
+  expect(calls.map(({ connection }) => connection)).toEqual(['pbx', 'uploads'])
+  expect([calls[0]?.id === taken.body.id, calls[0]?.call.includes(mediaId)]).toEqual([false, false])
 })
