@@ -3,10 +3,11 @@ import type { Analysis } from './analysis.ts'
 import { type Call, call as callSchema } from './call.ts'
 import { idBits } from './ids.ts'
 import { analysisFrom, analysisTo } from './vcon-analysis.ts'
-import { callFrom, callTo } from './vcon-call.ts'
+import { callTo } from './vcon-call.ts'
+import { callFrom } from './vcon-parties.ts'
 import { KNOWN_EXTENSIONS, type Vcon, VERSIONS, vcon, withTodaysNames } from './vcon-schema.ts'
 
-export { recordingFrom, SHA512 } from './vcon-call.ts'
+export { recordingFrom, SHA512 } from './vcon-parties.ts'
 export type { Vcon } from './vcon-schema.ts'
 
 /**
