@@ -16,6 +16,7 @@ export const connectorIds = [
   'cyberdev',
   'generic',
   'hubspot',
+  'intake',
   'transcripto',
   'twilio',
   'xosum',

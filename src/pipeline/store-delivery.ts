@@ -58,7 +58,8 @@ export async function storeDelivery(deps: Deps, sent: Sent): Promise<Appended> {
     reason: null,
   }
   const appended = await append(deps, { delivery, step })
-  if (appended.repeats === 0) deps.queue.wake([{ step: step.id, lane: step.lane, dueAt: sent.receivedAt, kind }])
+  if (appended.repeats === 0)
+    deps.queue.wake([{ step: step.id, lane: step.lane, dueAt: sent.receivedAt, kind }])
   else if (large) await forget(deps, id)
   return appended
 }

@@ -9,6 +9,7 @@ import { foldEvents } from '../../src/call/merge.ts'
 import { fromVcon, readVcon, toVcon } from '../../src/call/vcon.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { loadSubject } from '../kit/connector/fixtures.ts'
+import { readFolder } from '../kit/connector/folder.ts'
 import { SAMPLE_ANALYSIS } from '../kit/connector/samples.ts'
 
 const OPTIONS = { createdAt: '2026-11-27T10:00:00.000Z', vendor: 'Scribe' }
@@ -306,7 +307,10 @@ describe('there and back', () => {
   })
 
   it.each(connectorIds)('the calls of all fixtures of %s are the same', async (id) => {
-    const subject = loadSubject(await loadConnector(id), new URL(`../../connectors/${id}/`, import.meta.url))
+    const subject = loadSubject(
+      await loadConnector(id),
+      readFolder(new URL(`../../connectors/${id}/`, import.meta.url)),
+    )
     const events = subject.fixtures.flatMap(({ role, expect: wanted }) =>
       role !== 'analysis' && 'events' in wanted ? (wanted.events as CallEvent[]) : [],
     )
