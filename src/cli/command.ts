@@ -22,19 +22,29 @@ export interface Definition<Some extends Options> {
   options: Some
   /** Fewest and most positional arguments. */
   args: readonly [least: number, most: number]
-  run(given: { flags: Flags<Some>; args: readonly string[]; io: Io }): Promise<number>
+  /** Options that are not declared come as `more`: only the command knows what it takes. */
+  takesMore?: true
+  run(given: { flags: Flags<Some>; args: readonly string[]; more: More; io: Io }): Promise<number>
 }
+
+/** Texts by option, in the order they were given; an option without a value is `true`. */
+export type More = Readonly<Record<string, readonly string[]>>
 
 /** As the dispatcher sees it: its options are checked by then. */
 export type Command = Omit<Definition<Options>, 'run'> & {
-  run(given: { flags: Record<string, string | boolean>; args: readonly string[]; io: Io }): Promise<number>
+  run(given: {
+    flags: Record<string, string | boolean>
+    args: readonly string[]
+    more: More
+    io: Io
+  }): Promise<number>
 }
 
 export function defineCommand<const Some extends Options>(definition: Definition<Some>): Command {
   return {
     ...definition,
     // parse() lets only the declared options through, each with its declared type.
-    run: ({ flags, args, io }) => definition.run({ flags: flags as Flags<Some>, args, io }),
+    run: ({ flags, ...rest }) => definition.run({ flags: flags as Flags<Some>, ...rest }),
   }
 }
 

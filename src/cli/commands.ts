@@ -29,6 +29,10 @@ export const commands: Readonly<Record<string, Entry>> = {
   },
   rerun: { about: 'Does a call’s work again', load: () => import('./commands/rerun.ts') },
   flow: { about: 'Says which way a call goes, and why', load: () => import('./commands/flow.ts') },
+  backend: {
+    about: 'What a vendor’s API does beside calls',
+    load: () => import('./commands/backend.ts'),
+  },
   config: {
     about: 'Checks, prints, describes the configuration',
     load: () => import('./commands/config.ts'),

@@ -30,9 +30,9 @@ async function dispatch(words: readonly string[], io: Io): Promise<number> {
   if (name === 'help') return help(rest[0], io)
   const command = await find(name)
   if (rest.includes('--help') || rest.includes('-h')) return say(() => printCommandHelp(command, io))
-  const { flags, args } = parse(name, command, rest)
-  if (flags.version === true) return say(() => io.out(ownPackage().version))
-  return command.run({ flags, args, io })
+  const parsed = parse(name, command, rest)
+  if (parsed.flags.version === true) return say(() => io.out(ownPackage().version))
+  return command.run({ ...parsed, io })
 }
 
 async function help(topic: string | undefined, io: Io): Promise<number> {

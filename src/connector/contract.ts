@@ -178,8 +178,8 @@ export interface Accepts {
     minDurationMs?: number
     stereoOnly?: boolean
   }
-  /** Takes a ready transcript. */
-  text?: boolean
+  /** Takes a ready transcript. `chats`: of conversations in writing only; those by voice go as audio. */
+  text?: boolean | 'chats'
   /** Transcripts leave redacted unless the connection says `redact: false`; else only where it says `redact: true`. */
   redacted?: boolean
   languages?: readonly string[]
@@ -276,7 +276,8 @@ export interface AnalysisRole<Config> {
   pollAfterMs?(config: Config): number
   callback?: WebhookSide<Config, AnalysisEvent>
   batch?: BatchSide<Config>
-  quota?(ctx: ConnectorContext<Config>): Promise<{ left: number | null; unit: string }>
+  /** What is left; null: not told. With no more than `reserve` (default 0) nothing is submitted. */
+  quota?(ctx: ConnectorContext<Config>): Promise<{ left: number | null; unit: string; reserve?: number }>
 }
 
 // ── CRM ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -384,7 +385,7 @@ export interface GivenFile {
 }
 
 export interface OperationContext<Config> extends ConnectorContext<Config> {
-  /** Throws `config` when none was given. */
+  /** Throws `bad_request` when none was given. */
   file(): GivenFile
 }
 
@@ -397,13 +398,22 @@ export interface Operation<Config, Input extends z.ZodObject = z.ZodObject> {
   says: string
   /** Its page at the vendor. */
   docs: string
-  /** Names are those of the options. Values come as text: use z.coerce for numbers. */
+  /**
+   * Names are those of the options: `perPage` is `--per-page`. Values come as text: use z.coerce for numbers,
+   * z.stringbool, and z.array for what may be given more than once.
+   */
   input: Input
   /** Costs money or changes what others see: asked for before it is done. */
   changes?: 'costs' | 'changes'
   /** JSON to be shown, or an answer whose body is a file. */
   run(input: z.output<Input>, ctx: OperationContext<Config>): Promise<unknown>
 }
+
+/** Types an operation by its input: `const operation = operationFor<Config>()`, then `operation({ … })` for each. */
+export const operationFor =
+  <Config>() =>
+  <Input extends z.ZodObject>(operation: Operation<Config, Input>): Operation<Config> =>
+    operation
 
 /** Resource → verb → operation. */
 export type Operations<Config> = Readonly<Record<string, Readonly<Record<string, Operation<Config>>>>>

@@ -59,15 +59,16 @@ export function chooseContent(
 /** What of a call a backend takes, or why it takes nothing of it: "takes audio, and this call has none". */
 export function fitting(
   { connector, settings, redact }: Connection,
-  { transcript, ...call }: Call,
+  { transcript, medium, ...call }: Call,
 ): { text: Transcript; isRedacted: boolean } | { recording: Recording; audio: AcceptedAudio } | string {
   const accepts = connector.analysis?.accepts(settings)
-  if (transcript && accepts?.text)
+  const takesText = accepts?.text === true || (accepts?.text === 'chats' && medium === 'text')
+  if (transcript && takesText)
     return { text: transcript, isRedacted: redact ?? accepts.redacted ?? false }
   const audio = accepts?.audio
   const ready = readyRecordings(call)
   if (!audio || ready.length === 0)
-    return `takes ${accepts?.text ? 'transcripts' : 'audio'}, and this call has none`
+    return `takes ${takesText ? 'transcripts' : 'audio'}, and this call has none`
   const recording = ready.find((one) => refusal(one, audio) === null)
   if (recording) return { recording, audio }
   return `does not take this recording: ${ready.map((one) => refusal(one, audio)).join('; ')}`

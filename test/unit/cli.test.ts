@@ -48,7 +48,7 @@ describe('a command line', () => {
   const read = (...words: string[]) => parse('show', command, words)
 
   it('is flags and words in any order', () => {
-    const expected = { flags: { json: true, limit: '5' }, args: ['call_1'] }
+    const expected = { flags: { json: true, limit: '5' }, args: ['call_1'], more: {} }
     expect(read('--json', 'call_1', '--limit', '5')).toEqual(expected)
     expect(read('--limit=5', 'call_1', '--json')).toEqual(expected)
     expect(read('call_1', '--limit', '-5').flags).toEqual({ limit: '-5' })
@@ -66,6 +66,17 @@ describe('a command line', () => {
   ])('%j is refused', (words, message, fix) => {
     const error = caught(() => read(...words))
     expect([error.code, error.message, error.fix]).toEqual(['bad_request', message, fix])
+  })
+
+  it('leaves to the command what only the command knows, when it says so', () => {
+    const open = (...words: string[]) => parse('show', { ...command, args: [1, 3], takesMore: true }, words)
+    expect(open('acme', 'tasks', 'list', '--where', 'a=b', '--json', '--where=c=d', '--deep')).toEqual({
+      flags: { json: true },
+      args: ['acme', 'tasks', 'list'],
+      more: { where: ['a=b', 'c=d'], deep: ['true'] },
+    })
+    expect(open('acme', '--since', '--', 'x').more).toEqual({ since: ['true'] })
+    expect(caught(() => open('acme', '-x')).message).toBe('show has no option -x')
   })
 
   it('every command loads, has examples that begin with it, and describes its options', async () => {

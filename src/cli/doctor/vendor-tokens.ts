@@ -7,7 +7,7 @@ import type { Store } from '../../store/port.ts'
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {} }
 
 /**
- * The tokens that the workers use, and one that has ended is refreshed as they would: a refresh token that the doctor used
+ * The tokens that the workers use, and one that has ended is refreshed as they would: a refresh token that a command used
  * up for itself would be lost to them. `open` is called when a connector wants one, null where no store was made yet.
  */
 export function vendorTokens(open: () => Promise<Store | null>): Tokens & { close(): Promise<void> } {
@@ -19,8 +19,8 @@ export function vendorTokens(open: () => Promise<Store | null>): Tokens & { clos
       const store = await opening
       if (!store) {
         throw new CordboardError('config', `There is no store yet to keep the ${ask.name} token in`, {
-          why: 'A token that only the doctor knows might use up the credentials',
-          fix: 'Start the server once, then run: cordboard doctor',
+          why: 'A token that only this command knows might use up the credentials',
+          fix: 'Start the server once, then ask again',
         })
       }
       tokens ??= createTokens({ store, now: Date.now, random: Math.random, log: silent })

@@ -44,6 +44,9 @@ export const connectionFile = z.strictObject({
   region: z.string().optional(),
 })
 
+/** Not one request, but the operations of a connector in an order that makes sense: see operations.ts. */
+export const STORY_FILE = 'operations.json'
+
 export const analysisEvent = z.object({
   key: z.string().min(1),
   ref: z.string().optional(),
@@ -75,6 +78,7 @@ export interface Subject {
 export function loadSubject(connector: Connector, folder: ConnectorFolder): Subject {
   const subject: Subject = { connector, folder, settings: {}, region: undefined, fixtures: [], broken: [] }
   for (const [file, text] of Object.entries(folder.fixtures).toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+    if (file === STORY_FILE) continue
     try {
       const content: unknown = JSON.parse(text)
       if (file === 'connection.json') {

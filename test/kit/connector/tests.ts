@@ -5,6 +5,7 @@ import { loadSubject } from './fixtures.ts'
 import type { ConnectorFolder } from './folder.ts'
 import { formTests } from './form.ts'
 import { meaningTests } from './meaning.ts'
+import { operationsTests } from './operations.ts'
 import { orderTests } from './order.ts'
 import { securityTests } from './security.ts'
 
@@ -17,5 +18,6 @@ export function connectorTests(connector: Connector, folder: ConnectorFolder): v
     meaningTests(subject)
     orderTests(subject)
     behaviourTests(subject)
+    operationsTests(subject)
   })
 }

@@ -44,7 +44,12 @@ export const SAMPLE: SampleTranscript = {
   durationMs: 60_000,
 }
 
-export async function openWorld(subject: Subject): Promise<World> {
+export interface WorldOptions {
+  /** Stands between us and the stand-in, for who wants to see what they say to each other. */
+  through?: (http: HttpFetch) => HttpFetch
+}
+
+export async function openWorld(subject: Subject, { through = same }: WorldOptions = {}): Promise<World> {
   const { createSandbox } = (await subject.folder.sandbox()) as { createSandbox: CreateSandbox }
   const { connector } = subject
   const baseUrl = `https://${connector.id}.example.com`
@@ -71,7 +76,7 @@ export async function openWorld(subject: Subject): Promise<World> {
     transcriptOf: () => SAMPLE,
   })
 
-  const direct = fetchFrom(sandbox.app)
+  const direct = through(fetchFrom(sandbox.app))
   let sent = 0
   let lostAt = -1
   let long: { chunks: number } | null = null
@@ -144,6 +149,7 @@ export async function openWorld(subject: Subject): Promise<World> {
 }
 
 const silent = () => undefined
+const same = (http: HttpFetch) => http
 
 function hasKey(schema: z.ZodType, key: string): boolean {
   return 'shape' in schema && typeof schema.shape === 'object' && schema.shape !== null && key in schema.shape
