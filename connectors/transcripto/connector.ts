@@ -1,25 +1,32 @@
 import {
   type AnalysisRole,
-  type ConnectorContext,
   defineConnector,
+  type Polled,
   type SubmitRequest,
 } from '../../src/connector/contract.ts'
 import { scrub } from '../../src/connector/fail-on.ts'
-import { multipart } from '../../src/connector/multipart.ts'
 import { CordboardError } from '../../src/errors.ts'
 import * as api from './client.ts'
 import {
   answersOf,
   type CallFields,
+  idsOf,
+  isSameChat,
   isSameTask,
+  isSameText,
+  madeTexts,
+  type TaskFilter,
   toAnalysis,
+  toChat,
   toFields,
   toFilter,
   toTranscript,
 } from './map.ts'
-import { type Config, config } from './schema.ts'
+import { differences } from './operations/sync.ts'
+import { operations } from './operations.ts'
+import { type CallAnalysis, type Config, config, type Task, type TaskSummary } from './schema.ts'
 
-type Context = ConnectorContext<Config>
+type Context = api.Context
 type Audio = NonNullable<SubmitRequest['audio']>
 
 /** Error 4092: "Audio is too short (< 2 sec)" (page read 2026-11-20). */
@@ -29,40 +36,39 @@ const SEARCH_PAGES = 20
 const PER_PAGE = 50
 
 const analysis: AnalysisRole<Config> = {
-  accepts: (config) => ({
-    audio: { formats: ['wav', 'mp3', 'ogg'], by: [config.submitBy], minDurationMs: SHORTEST_MS },
+  accepts: ({ submitBy, taskType, chats }) => ({
+    // Only calls can be handed over as a link.
+    audio: {
+      formats: ['wav', 'mp3', 'ogg'],
+      by: [taskType === 'call' ? submitBy : 'file'],
+      minDurationMs: SHORTEST_MS,
+    },
+    ...(chats ? { text: 'chats' } : {}),
   }),
-  parts: (config) => (config.expectAnalysis ? ['transcript', 'analysis'] : ['transcript']),
+  parts: (config) => (hasAnalysis(config) ? ['transcript', 'analysis'] : ['transcript']),
   pollAfterMs: (config) => config.pollMs,
 
-  async submit({ call, audio }, ctx) {
-    if (!audio) throw new CordboardError('rejected', 'Transcripto takes audio, and this call has none')
-    const fields = toFields(call, ctx.config)
-    const ref = await (ctx.config.submitBy === 'url' ? submitUrl : submitFile)(fields, audio, ctx)
-    return { ref }
+  async submit({ call, audio, text }, ctx) {
+    if (text) return { ref: await api.addChat(toChat(call, text, ctx.config), ctx) }
+    if (!audio)
+      throw new CordboardError('rejected', 'Transcripto takes audio or text, and this call has none')
+    const name = call.directory ?? ctx.config.directory
+    const directory = name === undefined ? {} : { directory_id: await directoryId(name, ctx) }
+    const fields = { ...toFields(call, ctx.config), ...directory }
+    if (ctx.config.taskType === 'audio') return { ref: await submitAudio(fields, audio, ctx) }
+    return { ref: await (ctx.config.submitBy === 'url' ? submitUrl : submitFile)(fields, audio, ctx) }
   },
 
-  async find({ call, audio }, ctx) {
+  async find({ call, audio, text }, ctx) {
+    if (text) return findChat(toChat(call, text, ctx.config), ctx)
     if (!audio) return null
+    const { submitBy, taskType } = ctx.config
     const fields = toFields(call, ctx.config)
-    const url = ctx.config.submitBy === 'url' ? await audio.url() : null
-    const search = async (page: number) => {
-      const found = await api.filterTasks({ ...toFilter(fields), page, per_page: PER_PAGE }, ctx)
-      const task = found.tasks.find((one) => isSameTask(one, audio.fileName, url, fields))
-      return { ref: task?.task_code ?? null, pages: found.pagination?.total_pages ?? 1 }
-    }
-    // The list is ordered by the last update, newest first: an earlier attempt of today stands on the first pages.
-    const first = await search(1)
-    if (first.ref !== null || first.pages <= 1) return first.ref
-    for (let page = 2; page <= Math.min(first.pages, SEARCH_PAGES); page++) {
-      const { ref } = await search(page)
-      if (ref !== null) return ref
-    }
-    // A task that made progress while the pages were read has moved to the front.
-    return (await search(1)).ref
+    const url = taskType === 'call' && submitBy === 'url' ? await audio.url() : null
+    return search(toFilter(fields, taskType), ctx, (task) => isSameTask(task, audio.fileName, url, fields))
   },
 
-  async poll(ref, ctx) {
+  async poll(ref, ctx): Promise<Polled> {
     const { reply: task, raw } = await api.getTask(ref, ctx)
     const working = { state: 'working', afterMs: ctx.config.pollMs } as const
     if (task.status === 'error') {
@@ -70,19 +76,30 @@ const analysis: AnalysisRole<Config> = {
     }
     // `audio_completed` and `completed2` are named but not explained: work under way, until the wait runs out.
     if (task.status !== 'completed') return working
-    const transcript = toTranscript(task, raw)
+    // The text of a chat is ours already.
+    const transcript = toTranscript(task, raw) ?? (task.type === 'chat' ? { raw } : null)
+    const texts = madeTexts(task)
+    if (!hasAnalysis(ctx.config)) {
+      const notes = Object.keys(texts).length > 0 ? { notes: texts } : {}
+      return transcript ? { state: 'done', parts: { transcript: { ...transcript, ...notes } } } : working
+    }
     const parts = transcript ? { transcript } : {}
-    if (!ctx.config.expectAnalysis) return transcript ? { state: 'done', parts } : working
     const got = await api.getCallAnalysis(ref, ctx)
     if (!got) return transcript ? { ...working, state: 'partly', parts } : working
-    const isAsked = ctx.config.checklistAnswers && answersOf(got.reply).length === 0
-    const answers = isAsked && task.id != null ? await api.getChecklistAnswers(task.id, ctx) : []
-    return { state: 'done', parts: { ...parts, analysis: toAnalysis(got.reply, answers, got.raw) } }
+    const besides = {
+      answers: await answersFor(task, got.reply, ctx),
+      categories: await namesFor(got.reply, ctx),
+      texts,
+    }
+    return { state: 'done', parts: { ...parts, analysis: toAnalysis(got.reply, got.raw, besides) } }
   },
 
   async quota(ctx) {
-    const plan = await api.getTariff(ctx)
-    return { left: plan?.remaining_resources?.available_call_minutes ?? null, unit: 'call minutes' }
+    const left = (await api.getTariff(ctx))?.remaining_resources
+    const reserve = ctx.config.reserveMinutes
+    return ctx.config.taskType === 'audio'
+      ? { left: left?.available_audio_minutes ?? null, unit: 'audio minutes', reserve }
+      : { left: left?.available_call_minutes ?? null, unit: 'call minutes', reserve }
   },
 }
 
@@ -94,19 +111,103 @@ export const connector = defineConnector({
   async check(ctx) {
     const plan = await api.getTariff(ctx)
     if (!plan) return { says: 'token accepted', warnings: [{ what: 'No active plan', fix: 'Order a plan' }] }
-    const minutes = plan.remaining_resources?.available_call_minutes
+    const { available_call_minutes, available_audio_minutes } = plan.remaining_resources ?? {}
+    const isCall = ctx.config.taskType === 'call'
+    const minutes = isCall ? available_call_minutes : available_audio_minutes
+    const reserve = ctx.config.reserveMinutes
     const warnings = [
-      { is: plan.calls_enabled === false, what: 'The plan does not include calls', fix: 'Change the plan' },
+      {
+        is: isCall && plan.calls_enabled === false,
+        what: 'The plan does not include calls',
+        fix: 'Change the plan',
+      },
       { is: plan.days_left === 0, what: 'The plan has ended', fix: 'Renew the plan' },
-      { is: minutes === 0, what: 'The plan has no call minutes left', fix: 'Buy minutes' },
+      { is: minutes === 0, what: 'The plan has no minutes left', fix: 'Buy minutes' },
+      {
+        is: minutes != null && minutes > 0 && minutes <= reserve,
+        what: `Nothing is submitted: reserveMinutes keeps the last ${reserve}`,
+        fix: 'Buy minutes, or lower reserveMinutes',
+      },
     ]
+    const kind = isCall ? 'call' : 'audio'
     return {
-      says: `plan ${plan.name ?? 'unnamed'}, ${plan.days_left ?? '?'} days and ${minutes ?? '?'} call minutes left`,
-      warnings: warnings.filter(({ is }) => is).map(({ what, fix }) => ({ what, fix })),
+      says: `plan ${plan.name ?? 'unnamed'}, ${plan.days_left ?? '?'} days and ${minutes ?? '?'} ${kind} minutes left`,
+      warnings: [
+        ...warnings.filter(({ is }) => is).map(({ what, fix }) => ({ what, fix })),
+        ...(await differences(ctx)),
+      ],
     }
   },
+  operations,
   analysis,
 })
+
+const hasAnalysis = ({ taskType, expectAnalysis }: Config): boolean => taskType === 'call' && expectAnalysis
+
+/** The answers are asked for when the analysis brings none. */
+async function answersFor({ id }: Task, reply: CallAnalysis, ctx: Context) {
+  const isAsked = ctx.config.checklistAnswers && answersOf(reply).length === 0
+  return isAsked && id != null ? api.getChecklistAnswers(id, ctx) : []
+}
+
+/** Without their list the categories stay numbers: that is no reason to lose the analysis. */
+async function namesFor(reply: CallAnalysis, ctx: Context): Promise<Map<number, string>> {
+  const ids = idsOf(reply)
+  if (ids.length === 0) return new Map()
+  try {
+    return await api.getCategoryNames(ids, ctx)
+  } catch (error) {
+    if (!(error instanceof CordboardError) || error.retry !== 'never' || error.code === 'auth') throw error
+    ctx.log.warn('names of categories cannot be read', { connection: ctx.connection, code: error.code })
+    return new Map()
+  }
+}
+
+/** Two at once may both find none and make one each: the older one is then used by both. */
+async function directoryId(name: string, ctx: Context): Promise<number> {
+  const known = await oldest(name, ctx)
+  if (known !== undefined) return known
+  const made = await api.addDirectory(name, ctx)
+  return (await oldest(name, ctx)) ?? made.id
+}
+
+async function oldest(name: string, ctx: Context): Promise<number | undefined> {
+  const all = (await api.getDirectories(ctx)).filter((one) => one.name.trim() === name.trim())
+  return all.map(({ id }) => id).sort((a, b) => a - b)[0]
+}
+
+/**
+ * The list is ordered by the last update, newest first: an earlier attempt of today stands on the first pages. A task that
+ * made progress while the pages were read has moved to the front, so that is looked at once more.
+ */
+async function search(
+  filter: TaskFilter,
+  ctx: Context,
+  isIt: (task: TaskSummary) => boolean | Promise<boolean>,
+): Promise<string | null> {
+  const look = async (page: number) => {
+    const found = await api.filterTasks({ ...filter, page, per_page: PER_PAGE }, ctx)
+    for (const task of found.tasks) {
+      if (task.task_code && (await isIt(task))) return { ref: task.task_code, pages: 0 }
+    }
+    return { ref: null, pages: found.pagination?.total_pages ?? 1 }
+  }
+  const first = await look(1)
+  if (first.ref !== null || first.pages <= 1) return first.ref
+  for (let page = 2; page <= Math.min(first.pages, SEARCH_PAGES); page++) {
+    const { ref } = await look(page)
+    if (ref !== null) return ref
+  }
+  return (await look(1)).ref
+}
+
+function findChat(chat: ReturnType<typeof toChat>, ctx: Context): Promise<string | null> {
+  return search({ task_type: 'chat' }, ctx, async (summary) => {
+    if (!isSameChat(summary, chat)) return false
+    const { reply } = await api.getTask(summary.task_code ?? '', ctx)
+    return isSameText(reply.task_result?.original_text, chat.text)
+  })
+}
 
 async function submitUrl(fields: CallFields, audio: Audio, ctx: Context): Promise<string> {
   const url = await audio.url()
@@ -118,9 +219,13 @@ async function submitUrl(fields: CallFields, audio: Audio, ctx: Context): Promis
   return api.addTaskCallByUrl({ ...fields, file_url: url }, ctx)
 }
 
+const opened = async (audio: Audio) => ({ fileName: audio.fileName, ...(await audio.open()) })
+
 async function submitFile(fields: CallFields, audio: Audio, ctx: Context): Promise<string> {
-  const file = { name: 'file', fileName: audio.fileName, ...(await audio.open()) }
-  const texts = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, String(value)]))
-  const random = Array.from({ length: 3 }, () => Math.floor(ctx.random() * 2 ** 40).toString(36))
-  return api.addTaskCall(multipart(texts, file, `cordboard-${random.join('')}`), ctx)
+  return api.addTaskCall(fields, await opened(audio), ctx)
+}
+
+async function submitAudio({ directory_id }: CallFields, audio: Audio, ctx: Context): Promise<string> {
+  const directory = directory_id === undefined ? {} : { directory_id }
+  return api.addTaskAudio({ ...directory, file_lang: ctx.config.fileLang }, await opened(audio), ctx)
 }

@@ -1,13 +1,14 @@
-import type { components, paths } from '../../openapi/transcripto.d.ts'
-import type { Analysis } from '../../src/call/analysis.ts'
+import type { components, paths } from '../../openapi/generated/transcripto.d.ts'
+import type { Analysis, Transcript } from '../../src/call/analysis.ts'
 import type { Call } from '../../src/call/call.ts'
-import { parseTranscript } from '../../src/call/roles.ts'
+import { formatTranscript, parseTranscript } from '../../src/call/roles.ts'
 import type { ErrorCode } from '../../src/errors.ts'
 import type { Answer, CallAnalysis, Config, Task, TaskSummary } from './schema.ts'
 
 export type Endpoint = keyof paths
 export type CallFields = components['schemas']['CallFields']
-type TaskFilter = components['schemas']['TaskFilter']
+export type TaskFilter = components['schemas']['TaskFilter']
+type Chat = components['schemas']['Chat']
 type Score = NonNullable<Analysis['scores']>[string]
 
 const DAY_MS = 86_400_000
@@ -32,10 +33,42 @@ export function toFields(call: Call, config: Config): CallFields {
 }
 
 /**
+ * A conversation in writing. `text` alone: what an element of `chunks` is, is not documented. The words for the speakers
+ * are those that the vendor's own transcripts begin with.
+ */
+export function toChat(call: Call, text: Transcript, config: Config): Chat {
+  const { operator_name } = toFields(call, config)
+  const isDated = config.sendFields.includes('call_datetime') && call.startedAt !== undefined
+  return {
+    text: formatTranscript(text.turns, {
+      agent: 'Operator',
+      customer: 'Client',
+      other: 'Speaker',
+    }).replaceAll(/^<(\w+)>/gm, '$1:'),
+    chunks: null,
+    ...(operator_name === undefined ? {} : { operator_name }),
+    ...(isDated ? { call_date: new Date(call.startedAt ?? 0).toISOString().slice(0, 10) } : {}),
+  }
+}
+
+/** Chats have no file name: the same text on the same day by the same operator is the same chat. */
+export function isSameChat(task: TaskSummary, chat: Chat): boolean {
+  return (
+    (chat.call_date === undefined || !task.call_date || task.call_date === chat.call_date) &&
+    (chat.operator_name === undefined || !task.operator_name || task.operator_name === chat.operator_name)
+  )
+}
+
+export const isSameText = (one: string | null | undefined, other: string | null | undefined): boolean =>
+  Boolean(one) && one?.replaceAll(/\s+/g, ' ').trim() === other?.replaceAll(/\s+/g, ' ').trim()
+
+/**
  * The filter that an earlier task of this call must pass. Whole days around the call, because whether a bare date is
  * inclusive is not documented; the operator's name is matched as an SQL pattern, so one with `%` or `_` is not asked for.
  */
-export function toFilter(fields: CallFields): TaskFilter {
+export function toFilter(fields: CallFields, taskType: 'call' | 'audio' = 'call'): TaskFilter {
+  // An audio task is told nothing of the call, and the filter's dates are those of a call.
+  if (taskType === 'audio') return { task_type: 'audio' }
   const at = fields.call_datetime === undefined ? Number.NaN : Date.parse(fields.call_datetime)
   const day = (ms: number) => new Date(ms).toISOString().slice(0, 10)
   const operator = fields.operator_name
@@ -64,13 +97,31 @@ export function toTranscript(task: Task, raw: unknown): Analysis | null {
   return text ? { transcript: { turns: parseTranscript(text).slice(0, 20_000) }, raw } : null
 }
 
-/** The analysis part. `answers` is what /checklist/answer said, when it was asked. */
-export function toAnalysis(reply: CallAnalysis, answers: readonly Answer[], raw: unknown): Analysis {
+/** What else the task's mode has made of the recording. */
+export function madeTexts({ task_result: made }: Task): Record<string, string> {
+  const { normalized_text, blog_post, image_prompt } = made ?? {}
+  return wordsOf({ normalized_text, blog_post, image_prompt })
+}
+
+export interface Besides {
+  /** What /checklist/answer said, when it was asked. */
+  answers?: readonly Answer[]
+  /** Names of the categories that the analysis has as numbers. */
+  categories?: ReadonlyMap<number, string>
+  /** Of the task: more notes. */
+  texts?: Readonly<Record<string, string>>
+}
+
+/** The analysis part. */
+export function toAnalysis(reply: CallAnalysis, raw: unknown, besides: Besides = {}): Analysis {
+  const { answers = [], categories = new Map(), texts = {} } = besides
   const said = reply.analysis
   const { risk_signals, sales_signals, ...otherNotes } = said?.analysis_notes ?? {}
-  const notes: Record<string, unknown> = { ...otherNotes }
-  // Categories come as bare numbers, whose names only another list gives.
-  if (reply.category_ids?.length) notes.category_ids = reply.category_ids.join(', ')
+  const notes: Record<string, unknown> = { ...otherNotes, ...texts }
+  const ids = idsOf(reply)
+  const named = ids.flatMap((id) => categories.get(id) ?? [])
+  const unnamed = ids.filter((id) => !categories.has(id))
+  if (unnamed.length > 0) notes.category_ids = unnamed.join(', ')
   const checklist = [...answersOf(reply), ...answers].slice(0, 1000)
   const language = reply.transcript?.language
   return {
@@ -79,13 +130,18 @@ export function toAnalysis(reply: CallAnalysis, answers: readonly Answer[], raw:
     ...(isSentiment(said?.sentiment) ? { sentiment: said.sentiment } : {}),
     ...filled('scores', scoresOf(reply)),
     ...(checklist.length > 0 ? { checklist: checklist.map(toItem) } : {}),
-    ...list('topics', said?.tags ?? []),
+    ...list('topics', [...new Set([...(said?.tags ?? []), ...named])]),
+    ...list('categories', named),
     ...list('actions', said?.actions ?? []),
     ...list('risks', signals(risk_signals)),
     ...list('salesSignals', signals(sales_signals)),
     ...filled('notes', wordsOf(notes)),
     raw,
   }
+}
+
+export function idsOf(reply: CallAnalysis): number[] {
+  return (reply.category_ids ?? []).filter((id) => typeof id === 'number')
 }
 
 /** The sample nests answers in checklists; elsewhere a checklist is one question with its answer. */
@@ -155,27 +211,41 @@ function withOffset(instant: string): string {
 }
 
 /**
- * What an error_code means. Codes are overloaded: the same number stands for other things at another endpoint, so the
- * endpoint's own list comes first (https://docs.transcripto.eu, read 2026-11-20).
+ * What an error_code means where nothing else is said of it. Whatever is not here is `rejected`
+ * (https://docs.transcripto.eu, read 2026-11-20).
  */
 const CODES: Record<number, ErrorCode> = {
   4012: 'auth',
   4021: 'not_found',
   4023: 'auth',
+  4033: 'not_found',
   4034: 'quota',
   4041: 'not_found',
   4044: 'quota',
   4050: 'quota',
   4053: 'not_found',
+  4054: 'duplicate',
   4056: 'forbidden',
   4057: 'not_found',
+  4059: 'not_found',
+  4066: 'not_found',
+  4070: 'vendor_down',
   4602: 'quota',
   5000: 'vendor_down',
+  5001: 'vendor_down',
   5002: 'vendor_down',
   5003: 'vendor_down',
 }
+
+/** Codes are overloaded: the same number stands for other things at these endpoints. */
 const CODES_OF: Partial<Record<Endpoint, Record<number, ErrorCode>>> = {
   '/addtaskcall': { 4091: 'duplicate' },
+  // "User validation errors": at the login they are about who logs in.
+  '/auth/login': {
+    ...Object.fromEntries(Array.from({ length: 8 }, (_, i) => [4030 + i, 'auth' as const])),
+  },
+  '/get_file': { 4046: 'not_found', 4056: 'rejected' },
+  '/user/callreport/file': { 4043: 'not_found', 4044: 'not_found' },
 }
 
 export function codeOf(endpoint: Endpoint, code: number): ErrorCode {

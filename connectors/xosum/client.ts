@@ -1,4 +1,4 @@
-import type { paths } from '../../openapi/xosum.d.ts'
+import type { paths } from '../../openapi/generated/xosum.d.ts'
 import { apiUrl } from '../../src/connector/api-url.ts'
 import type { AudioSource, ConnectorContext } from '../../src/connector/contract.ts'
 import { failOn, readBounded, scrub } from '../../src/connector/fail-on.ts'

@@ -1,4 +1,4 @@
-import type { components } from '../../openapi/xosum.d.ts'
+import type { components } from '../../openapi/generated/xosum.d.ts'
 import type { Analysis, Part } from '../../src/call/analysis.ts'
 import type { Call } from '../../src/call/call.ts'
 import { parseTranscript } from '../../src/call/roles.ts'

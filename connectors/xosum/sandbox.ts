@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import type { components } from '../../openapi/xosum.d.ts'
+import type { components } from '../../openapi/generated/xosum.d.ts'
 import { parseTranscript } from '../../src/call/roles.ts'
 import { type CreateSandbox, createFaults, type SampleTranscript } from '../../src/connector/sandbox.ts'
 import { isByWebhook } from './map.ts'

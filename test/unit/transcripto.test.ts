@@ -287,9 +287,9 @@ describe('Transcripto: a task', () => {
 
   it('costs minutes of the plan', async () => {
     const { ctx } = account()
-    expect(await quota(ctx)).toEqual({ left: 9655, unit: 'call minutes' })
+    expect(await quota(ctx)).toEqual({ left: 9655, unit: 'call minutes', reserve: 0 })
     await submit(request(), ctx)
-    expect(await quota(ctx)).toEqual({ left: 9654, unit: 'call minutes' })
+    expect(await quota(ctx)).toEqual({ left: 9654, unit: 'call minutes', reserve: 0 })
     expect(await connector.check(ctx)).toEqual({
       says: 'plan Sandbox, 64 days and 9654 call minutes left',
       warnings: [],
@@ -300,7 +300,7 @@ describe('Transcripto: a task', () => {
 describe('Transcripto: results', () => {
   it('are mapped from the vendor’s samples', () => {
     const body = read('analysis')
-    const result = toAnalysis(callAnalysis.parse(body), [], body)
+    const result = toAnalysis(callAnalysis.parse(body), body)
     expect(analysisSchema.parse(result)).toEqual(result)
     const { raw, summary, notes, ...rest } = result
     expect(raw).toBe(body)
@@ -336,7 +336,7 @@ describe('Transcripto: results', () => {
 
   it('with fields of other types lose those fields only', () => {
     const body = read('analysis-odd')
-    const { raw: _, ...rest } = toAnalysis(callAnalysis.parse(body), [], body)
+    const { raw: _, ...rest } = toAnalysis(callAnalysis.parse(body), body)
     expect(rest).toEqual({
       language: 'en',
       summary: 'Short.',
@@ -346,7 +346,7 @@ describe('Transcripto: results', () => {
 
   it('take the answers of the checklist chapter when the analysis has none', () => {
     const answers = checklistAnswers.parse(read('answers')).data ?? []
-    expect(toAnalysis(callAnalysis.parse({}), answers, {}).checklist).toEqual([
+    expect(toAnalysis(callAnalysis.parse({}), {}, { answers }).checklist).toEqual([
       { question: 'Did the operator introduce themselves?', answer: 'Yes' },
       { question: 'Did the operator clarify the purpose of the call?', answer: 'No' },
     ])
