@@ -201,11 +201,20 @@ async function search(
   return (await look(1)).ref
 }
 
-function findChat(chat: ReturnType<typeof toChat>, ctx: Context): Promise<string | null> {
-  return search({ task_type: 'chat' }, ctx, async (summary) => {
-    if (!isSameChat(summary, chat)) return false
+/** Only a chat that was read has its text again: while one that may be ours is being read, nobody can tell. */
+async function findChat(chat: ReturnType<typeof toChat>, ctx: Context): Promise<string | null> {
+  let unread = 0
+  const found = await search({ task_type: 'chat' }, ctx, async (summary) => {
+    if (!isSameChat(summary, chat) || summary.status === 'error') return false
     const { reply } = await api.getTask(summary.task_code ?? '', ctx)
-    return isSameText(reply.task_result?.original_text, chat.text)
+    const text = reply.task_result?.original_text
+    if (!text && reply.status !== 'completed' && reply.status !== 'error') unread++
+    return isSameText(text, chat.text)
+  })
+  if (found !== null || unread === 0) return found
+  throw new CordboardError('ambiguous', 'Transcripto is still reading a chat that may be this one', {
+    why: 'The answer to an earlier attempt got lost, and a chat is known again by its text alone',
+    retry: { afterMs: ctx.config.pollMs },
   })
 }
 

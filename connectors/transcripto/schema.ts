@@ -131,6 +131,7 @@ export const taskPage = z.object({
   tasks: z.array(
     z.object({
       task_code: z.string().nullish(),
+      status: z.string().nullish(),
       file_name: z.string().nullish(),
       call_time: z.string().nullish(),
       call_date: z.string().nullish(),

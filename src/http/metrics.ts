@@ -1,5 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Deps } from '../pipeline/deps.ts'
+import { quotasLeft } from '../pipeline/quota.ts'
 import { oldestWaiting } from '../pipeline/standstill.ts'
 import { sinceSweep } from '../pipeline/turn.ts'
 import { keyOf } from '../telemetry/metrics.ts'
@@ -35,7 +36,7 @@ export function mountMetrics(app: OpenAPIHono<Api>, deps: Deps): void {
 /** What stands in the store, as gauges. Labels are configured ids and codes of the table, so their number is bounded. */
 async function renderStore({ store, config, now, queue }: Deps): Promise<string> {
   const at = now()
-  const [steps, oldest, sinceSweepMs, issues, breakers, refusals] = await Promise.all([
+  const [steps, oldest, sinceSweepMs, issues, breakers, refusals, quotas] = await Promise.all([
     countSteps(store),
     oldestWaiting(store),
     sinceSweep(store),
@@ -47,6 +48,7 @@ async function renderStore({ store, config, now, queue }: Deps): Promise<string>
       .execute(),
     store.db.selectFrom('breakers').select(['connection', 'state']).execute(),
     countRefusals(store, at - DAY_MS),
+    quotasLeft({ store, config }),
   ])
   const open = new Set(breakers.filter(({ state }) => state === 'open').map(({ connection }) => connection))
   return [
@@ -81,6 +83,11 @@ async function renderStore({ store, config, now, queue }: Deps): Promise<string>
       'cordboard_refusals_last_day',
       'Refused requests of the last 24 hours by connection and code',
       refusals.map(({ connection, code, count }): Sample => [{ connection, code }, Number(count)]),
+    ),
+    gauge(
+      'cordboard_quota_left',
+      'What an analysis service had left when it was last asked, by connection and unit',
+      quotas.map(({ connection, unit, left }): Sample => [{ connection, unit }, left]),
     ),
     gauge('cordboard_steps_running', 'Steps this process is running', [[{}, queue.state().running]]),
   ].join('')

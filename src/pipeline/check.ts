@@ -51,7 +51,7 @@ async function takesUs(deps: Deps, connection: Connection, needsQuota: boolean):
   try {
     await connection.connector.check(context)
     const quota = needsQuota ? await connection.connector.analysis?.quota?.(context) : undefined
-    return quota?.left == null || quota.left > 0
+    return quota?.left == null || quota.left > (quota.reserve ?? 0)
   } catch (thrown) {
     // Not reachable is no news about the credentials: it is asked again later, for the same reason as before.
     const code = thrown instanceof CordboardError ? thrown.code : 'internal'

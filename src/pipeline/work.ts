@@ -6,6 +6,7 @@ import { createChecks } from './check.ts'
 import type { Watch } from './conclude.ts'
 import type { Deps } from './deps.ts'
 import { createIssueWatch } from './issues.ts'
+import { createQuotaWatch } from './quota.ts'
 import { type Held, runStep } from './run.ts'
 import { CORE_LANE } from './step.ts'
 import { createSweep, type SweepOptions } from './sweep.ts'
@@ -36,10 +37,13 @@ export interface Worker {
   sweep(): Promise<void>
   /** Asks the connections that refused us whether they take us again. */
   check(): Promise<void>
+  /** Asks analysis services what is left of what was paid for. */
+  watchQuotas(): Promise<void>
 }
 
 const LEASE_MS = 20_000
 const SWEEP_MS = 2_000
+const QUOTA_MS = 60_000
 /** Merges and result callbacks talk to nobody: more of them at once only means more of them in one commit. */
 const CORE_CONCURRENCY = 32
 /** Our clock stops sending this much before the store's clock ends the lease. */
@@ -53,6 +57,7 @@ export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
   const watch: Watch = { breakers, issues: createIssueWatch(deps) }
   const sweep = createSweep(deps, watch, leaseMs, options.sweep)
   const check = createChecks(deps, breakers)
+  const watchQuotas = createQuotaWatch(deps, breakers)
   const holding = new Map<string, { lease: string; until: number; controller: AbortController }>()
   /** Steps that ended here while the store could not take it: they go back with the next renewal. */
   let unfinished: Array<{ step: string; lease: string }> = []
@@ -133,6 +138,7 @@ export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
     renew,
     sweep: sweepOnce,
     check,
+    watchQuotas,
     async refresh() {
       await breakers.refresh()
       await watch.issues.refresh()
@@ -145,6 +151,7 @@ export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
       if (!sweeps) return
       stops.push(every(sweepMs, quietly('the sweep', sweepOnce)))
       stops.push(every(sweepMs, quietly('checking connections', check)))
+      stops.push(every(QUOTA_MS, quietly('asking for quotas', watchQuotas)))
       quietly('the sweep', sweepOnce)()
     },
     async stop(graceMs) {

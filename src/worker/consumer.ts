@@ -55,6 +55,7 @@ export function createConsumer(
       await worker.sweep()
       if (isFirst) await saveVersion(deps, version)
       await worker.check()
+      await worker.watchQuotas()
     },
   }
 }
