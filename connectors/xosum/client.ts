@@ -1,6 +1,6 @@
 import type { paths } from '../../openapi/generated/xosum.d.ts'
 import { apiUrl } from '../../src/connector/api-url.ts'
-import type { AudioSource, ConnectorContext } from '../../src/connector/contract.ts'
+import type { ConnectorContext } from '../../src/connector/contract.ts'
 import { failOn, readBounded, scrub } from '../../src/connector/fail-on.ts'
 import { readAs, readJson, readReply } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
@@ -9,6 +9,11 @@ import { created, transcription } from './schema.ts'
 
 type Context = ConnectorContext<Config>
 type Job = paths['/api/createTranscription']['post']['requestBody']['content']['application/json']
+
+/** Its size is null when it is not known beforehand. */
+interface Audio {
+  open(): Promise<{ body: ReadableStream<Uint8Array>; bytes: number | null }>
+}
 
 /** A long call over a slow line; the pipeline's own deadline ends it earlier where it has one. */
 const UPLOAD_TIMEOUT_MS = 600_000
@@ -39,7 +44,7 @@ export async function probe(ctx: Context): Promise<void> {
 }
 
 /** Puts the audio to a pre-signed URL: no Authorization there, the URL itself is the permission. */
-export async function upload(uploadUrl: string, audio: AudioSource, ctx: Context): Promise<void> {
+export async function upload(uploadUrl: string, audio: Audio, ctx: Context): Promise<void> {
   const { body, bytes } = await audio.open()
   const response = await ctx.fetch(uploadUrl, {
     method: 'PUT',

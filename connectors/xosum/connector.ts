@@ -11,6 +11,7 @@ import { readAs } from '../../src/connector/read.ts'
 import { CordboardError, type ErrorCode } from '../../src/errors.ts'
 import { createTranscription, getTranscription, probe, upload } from './client.ts'
 import { isByWebhook, partsOf, toAnalysisEvent, toJob, toTranscript, toTranscriptEvent } from './map.ts'
+import { operations } from './operations.ts'
 import {
   analysisReady,
   type Config,
@@ -124,6 +125,7 @@ export const connector = defineConnector({
     const what = 'Xosum cannot reach this server: no publicUrl is configured'
     return { says, warnings: [{ what, fix: 'Set publicUrl, or results: "polling" for this connection' }] }
   },
+  operations,
   analysis,
 })
 

@@ -10,7 +10,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Creates a transcription job; the audio is put to the answer's uploadUrl within one hour. */
+        /** Creates a transcription job; the audio is put to the answer's uploadUrl. */
         post: operations["createTranscription"];
         delete?: never;
         options?: never;
@@ -47,28 +47,7 @@ export interface webhooks {
         get?: never;
         put?: never;
         /** The checklist analysis of a job that was created with a checklistId. */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: {
-                content: {
-                    "application/json": components["schemas"]["AnalysisReady"];
-                };
-            };
-            responses: {
-                /** @description Taken */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["analysisReady"];
         delete?: never;
         options?: never;
         head?: never;
@@ -85,28 +64,7 @@ export interface webhooks {
         get?: never;
         put?: never;
         /** The transcript of a job. Answer 200 quickly; delivery is not repeated for ever. */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: {
-                content: {
-                    "application/json": components["schemas"]["TranscriptReady"];
-                };
-            };
-            responses: {
-                /** @description Taken */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["transcriptReady"];
         delete?: never;
         options?: never;
         head?: never;
@@ -127,7 +85,7 @@ export interface components {
             /** Format: uri */
             link?: string;
             metadata?: components["schemas"]["Metadata"];
-            /** @description By id of the question. The members of an entry are unknown. */
+            /** @description By id of the question. */
             results?: {
                 [key: string]: components["schemas"]["AnalysisResultEntry"];
             };
@@ -136,6 +94,7 @@ export interface components {
         /** @description Referred to by the vendor's page, shown in no copy of it. */
         AnalysisResultEntry: unknown;
         CreatedTranscription: {
+            /** @description Id of the job. */
             docId: string;
             /**
              * Format: uri
@@ -149,7 +108,7 @@ export interface components {
             metadata?: components["schemas"]["Metadata"];
             type: components["schemas"]["Type"];
         };
-        /** @description Free; limits of size, depth and value types are unknown. */
+        /** @description Free; comes back with the result. */
         Metadata: {
             [key: string]: unknown;
         };
@@ -157,29 +116,25 @@ export interface components {
             /** Format: date-time */
             createdAt: string;
             docId: string;
-            /** @description The unit is unknown. */
             duration: number;
             /** @description Only when failed. */
             error?: string;
-            /** @description Only when transcribed; its format is unknown. */
+            /** @description Only when transcribed. */
             languageCode?: string;
             metadata: components["schemas"]["Metadata"];
             /** @description Only when transcribed. */
             resolution?: string;
-            /** @description transcribed and failed are final. The names of the other states are unknown. */
+            /** @description transcribed and failed are final. */
             status: string;
             /** @description Only when transcribed. */
             title?: string;
             /** @description Only when transcribed. */
             transcription?: string;
             type: components["schemas"]["Type"];
-        };
+        } & (unknown & unknown);
         TranscriptReady: {
             docId: string;
-            /**
-             * @description Absent in an older copy of the page.
-             * @constant
-             */
+            /** @constant */
             event_type?: "transcript_ready";
             /**
              * Format: uri
@@ -191,11 +146,12 @@ export interface components {
             resolution?: string;
             /** @description The account's webhookSecret. */
             secret: string;
+            /** @description Made by the service. */
             title?: string;
             transcription: string;
         };
         /**
-         * @description single_voice gives plain text; phone_call gives text with labels, fixed at two speakers.
+         * @description single_voice gives plain text; phone_call gives text with the labels "Խոսնակ 1:" and "Խոսնակ 2:", fixed at two speakers.
          * @enum {string}
          */
         Type: "single_voice" | "phone_call";
@@ -221,7 +177,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The job. Whether the status is 200 or 201 is unknown; any 2xx is taken. */
+            /** @description The job */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -230,7 +186,7 @@ export interface operations {
                     "application/json": components["schemas"]["CreatedTranscription"];
                 };
             };
-            /** @description Refused. Status and body for a bad key, a missing plan or a wrong field are unknown. */
+            /** @description Refused */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -268,8 +224,52 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused. Status and body for an unknown docId are unknown. */
+            /** @description Refused */
             default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    analysisReady: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnalysisReady"];
+            };
+        };
+        responses: {
+            /** @description Taken */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    transcriptReady: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TranscriptReady"];
+            };
+        };
+        responses: {
+            /** @description Taken */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -265,6 +265,17 @@ describe('Xosum: results', () => {
     expect(transcription.parse(read('in-progress')).status).toBe('working-on-it')
   })
 
+  it.each([
+    ['a line each', 'Խոսնակ 1: Բարև։\nԽոսնակ 2: Ողջույն։', 'phone_call', ['Խոսնակ 1', 'Խոսնակ 2']],
+    ['in one line', 'Խոսնակ 1: Բարև։ Խոսնակ 2: Ողջույն։', 'phone_call', ['Խոսնակ 1', 'Խոսնակ 2']],
+    ['none, of one voice', 'Խոսնակ 1: սա պիտակ չէ։', 'single_voice', [undefined]],
+  ])('have labels: %s', (_, text, type, labels) => {
+    const job = { ...(read('transcribed') as object), transcription: text, type }
+    const turns = toTranscript(transcription.parse(job), job).transcript?.turns ?? []
+    expect(turns.map(({ label }) => label)).toEqual(labels)
+    expect(new Set(turns.map(({ party }) => party))).toEqual(new Set(['other']))
+  })
+
   it('say so when the audio is no sample', async () => {
     const { ctx, tick } = account({ type: 'single_voice' })
     const { ref } = await submit({ ...request(), audio: audio(new Uint8Array([0xff, 0xfb, 0x90, 0])) }, ctx)

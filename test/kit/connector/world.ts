@@ -73,6 +73,7 @@ export async function openWorld(subject: Subject, { through = same }: WorldOptio
       delivered.push({ ...request, at: now })
       return { status: 202 }
     },
+    download: async () => new Uint8Array(96_000),
     transcriptOf: () => SAMPLE,
   })
 
