@@ -133,6 +133,8 @@ test('the connection parks before its plan is used up, says so, and goes on when
   })
 
   // The next check still sees a low plan, the one after that a filled one.
+  await it.pass(70_000)
+  expect(it.held(TRANSCRIPTO, 'submission')).toEqual([])
   await it.settle(3_600_000)
   expect(await it.calls()).toEqual([['done', null]])
   expect(it.held(TRANSCRIPTO, 'submission')).toHaveLength(1)
