@@ -114,7 +114,7 @@ test('the connection parks before its plan is used up, says so, and goes on when
   expect((await breaker(it))?.state ?? 'closed').toBe('closed')
 
   // Within the minute nobody asks again, whichever worker it is.
-  it.fail(TRANSCRIPTO, { path: '/user/tariff', fault: lowPlan(RESERVE), times: 2 })
+  it.fail(TRANSCRIPTO, { path: '/user/tariff', fault: lowPlan(RESERVE), times: 3 })
   await it.worker.watchQuotas()
   expect(await metrics(it)).toMatchObject([{ left: 9655 }])
 
@@ -132,7 +132,7 @@ test('the connection parks before its plan is used up, says so, and goes on when
     fix: expect.stringContaining('Buy quota'),
   })
 
-  // The next check still sees a low plan, the one after that a filled one.
+  // The next check, which asks twice, still sees a low plan, the one after that a filled one.
   await it.pass(70_000)
   expect(it.held(TRANSCRIPTO, 'submission')).toEqual([])
   await it.settle(3_600_000)
