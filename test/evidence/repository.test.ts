@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { connectorIds, connectorInfo } from '../../connectors/index.ts'
 import { read, root } from './checkout.ts'
@@ -87,11 +87,13 @@ describe('the repository', () => {
       .flatMap((file) =>
         [...read(file).matchAll(/from '([^']+)'/g)]
           .map(([, target = '']) => target)
-          .filter(
-            (target) =>
-              target.startsWith('../') &&
-              !/^\.\.\/\.\.\/(?:src\/(?:call|connector)\/|src\/errors\.ts|openapi\/)/.test(target),
-          )
+          .filter((target) => {
+            if (!target.startsWith('.')) return false
+            const reached = join(dirname(file), target)
+            const own = file.split('/').slice(0, 2).join('/')
+            const isAllowed = /^(?:src\/(?:call|connector)\/|src\/errors\.ts$|openapi\/)/.test(reached)
+            return !isAllowed && !reached.startsWith(`${own}/`)
+          })
           .map((target) => `${file}: ${target}`),
       )
     expect(wrong).toEqual([])
