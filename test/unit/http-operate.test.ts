@@ -214,6 +214,17 @@ describe('metrics', () => {
     await withTrouble(world)
     await world.insert(sweptAgo(world, 12_000))
     world.deps.metrics.count('cordboard_deliveries_total', { connection: 'support', outcome: 'accepted' })
+    const quota = (name: string, left: number) => ({
+      name: `quota:${name}`,
+      value: JSON.stringify({ left, unit: 'call minutes' }),
+      updated_at: NOW,
+    })
+    // The second connection is no longer configured.
+    const { db } = world.deps.store
+    await world.deps.store.atomic(
+      [],
+      [db.insertInto('settings').values([quota('scribe', 40), quota('gone', 1)])],
+    )
     const response = await world.send('/metrics', { as: 'viewer' })
     expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
     const text = await response.text()
@@ -228,10 +239,12 @@ describe('metrics', () => {
       'cordboard_breaker_open{connection="scribe"} 1',
       'cordboard_breaker_open{connection="support"} 0',
       'cordboard_refusals_last_day{connection="support",code="webhook_signature"} 7',
+      'cordboard_quota_left{connection="scribe",unit="call minutes"} 40',
       'cordboard_steps_running 2',
     ]) {
       expect(text.split('\n')).toContain(line)
     }
+    expect(text).not.toContain('gone')
     const shape = /^(?:# (?:HELP|TYPE) \w+ .+|\w+(?:\{\w+="[^"]*"(?:,\w+="[^"]*")*\})? -?[\d.e+]+|)$/
     expect(text.split('\n').filter((line) => !shape.test(line))).toEqual([])
     expect(text.endsWith('\n') && !text.endsWith('\n\n')).toBe(true)
