@@ -1,4 +1,4 @@
-import type { components } from '../../openapi/cyberdev.d.ts'
+import type { components } from '../../openapi/generated/cyberdev.d.ts'
 import { apiUrl } from '../../src/connector/api-url.ts'
 import type { ConnectorContext } from '../../src/connector/contract.ts'
 import { failOn, scrub } from '../../src/connector/fail-on.ts'

@@ -1,4 +1,4 @@
-import type { components } from '../../openapi/cyberdev.d.ts'
+import type { components } from '../../openapi/generated/cyberdev.d.ts'
 import type { Analysis, Transcript } from '../../src/call/analysis.ts'
 import type { Agent, Call, Recording } from '../../src/call/call.ts'
 import { formatTranscript, parseTranscript } from '../../src/call/roles.ts'

@@ -1,6 +1,6 @@
 import { unzipSync } from 'fflate'
 import { type Context, Hono } from 'hono'
-import type { components } from '../../openapi/cyberdev.d.ts'
+import type { components } from '../../openapi/generated/cyberdev.d.ts'
 import { channelsOf } from '../../src/call/audio-header.ts'
 import { type CreateSandbox, createFaults, type SampleTranscript } from '../../src/connector/sandbox.ts'
 import { AGENT_TAGS, CUSTOMER_TAGS, config, STATUSES } from './schema.ts'

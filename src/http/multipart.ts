@@ -69,7 +69,7 @@ async function skip(scanner: Scanner, delimiter: Wanted): Promise<void> {
 }
 
 async function text(scanner: Scanner, end: Wanted): Promise<string> {
-  const decoder = new TextDecoder('utf-8', { fatal: true })
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })
   let result = ''
   let bytes = 0
   try {

@@ -63,8 +63,7 @@ export function fitting(
 ): { text: Transcript; isRedacted: boolean } | { recording: Recording; audio: AcceptedAudio } | string {
   const accepts = connector.analysis?.accepts(settings)
   const takesText = accepts?.text === true || (accepts?.text === 'chats' && medium === 'text')
-  if (transcript && takesText)
-    return { text: transcript, isRedacted: redact ?? accepts.redacted ?? false }
+  if (transcript && takesText) return { text: transcript, isRedacted: redact ?? accepts.redacted ?? false }
   const audio = accepts?.audio
   const ready = readyRecordings(call)
   if (!audio || ready.length === 0)

@@ -5,6 +5,7 @@ import { lintOpenapi, openapiFiles } from '../../scripts/lint-openapi.ts'
 import type { HttpFetch } from '../../src/connector/platform.ts'
 import { asCordboardError } from '../../src/errors.ts'
 import { loadSubject, type Subject } from '../kit/connector/fixtures.ts'
+import { readFolder } from '../kit/connector/folder.ts'
 import { hasStory, openStory, tellStory } from '../kit/connector/operations.ts'
 import { commonCall, SAMPLE_ANALYSIS, submitRequest } from '../kit/connector/samples.ts'
 import { different, textLeaves, withLeaf } from '../kit/connector/tampering.ts'
@@ -94,7 +95,7 @@ describe.each(vendors)('what we and the stand-in of $id say to each other', ({ i
 })
 
 async function subjectOf(id: string): Promise<Subject> {
-  return loadSubject(await loadConnector(id), new URL(`../../connectors/${id}/`, import.meta.url))
+  return loadSubject(await loadConnector(id), readFolder(new URL(`../../connectors/${id}/`, import.meta.url)))
 }
 
 /** The fixture's connection, and the same with each value of each of its choices. */
@@ -114,7 +115,9 @@ async function analyse(world: World): Promise<void> {
   const text = SAMPLE_ANALYSIS.transcript ?? { turns: [] }
   const requests = [
     submitRequest(world),
-    ...(accepts.text && accepts.audio ? [{ submissionId: 'sub_text', call: commonCall(), text }] : []),
+    ...(accepts.text && accepts.audio
+      ? [{ submissionId: 'sub_text', name: 'sub_text', call: commonCall(), text }]
+      : []),
   ]
   for (const request of requests) {
     await role.find?.(request, world.context())

@@ -46,7 +46,9 @@ async function show(flags: Record<string, boolean>): Promise<string> {
     cwd: '.',
     debug: false,
   }
-  expect(await command.run({ flags: { url, token: TOKENS.viewer, ...flags }, args: [callId], io })).toBe(0)
+  expect(
+    await command.run({ flags: { url, token: TOKENS.viewer, ...flags }, args: [callId], more: {}, io }),
+  ).toBe(0)
   return lines.join('\n')
 }
 

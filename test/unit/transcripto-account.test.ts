@@ -76,7 +76,7 @@ describe('Transcripto: a conversation in writing', () => {
 
   it('is known again by its text alone, once the service has read it', async () => {
     const { ctx, tick, vendor } = account()
-    const chat = { submissionId: 'sub_1', call: aCall, text: { turns } }
+    const chat = { submissionId: 'sub_1', name: 'sub_1', call: aCall, text: { turns } }
     const { ref } = await submit(chat, ctx)
     await expect(find(chat, ctx)).rejects.toMatchObject({ code: 'ambiguous', retry: { afterMs: 15_000 } })
     await tick()
@@ -90,7 +90,7 @@ describe('Transcripto: a conversation in writing', () => {
 
   it('is complete without a text of the service', async () => {
     const { ctx, vendor, tick } = account()
-    const { ref } = await submit({ submissionId: 'sub_1', call: aCall, text: { turns } }, ctx)
+    const { ref } = await submit({ submissionId: 'sub_1', name: 'sub_1', call: aCall, text: { turns } }, ctx)
     await tick()
     const body = { success: true, error_code: 0, id: 1, type: 'chat', status: 'completed', task_result: null }
     vendor.fail({ fault: { kind: 'status', status: 200, body }, path: '/gettask' })

@@ -93,6 +93,7 @@ export const audio = (
 })
 export const request = (source = audio(), submissionId = 'sub_1') => ({
   submissionId,
+  name: submissionId,
   call: aCall,
   audio: source,
 })

@@ -16,7 +16,7 @@ afterEach(() => rmSync(folder, { recursive: true }))
 function run(flags: Record<string, string> = {}): Promise<number> {
   const say = (line: string) => void said.push(line)
   const io: Io = { ...createIo({ debug: false }), out: say, err: say, cwd: folder, env: {} }
-  return command.run({ flags, args: [], io })
+  return command.run({ flags, args: [], more: {}, io })
 }
 
 const write = (config: unknown) =>
