@@ -1,9 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connectorIds, loadConnector } from '../../connectors/index.ts'
 import { loadConfig } from '../config/load.ts'
+import { freePort } from '../node/free-port.ts'
 import { createLog } from '../node/log.ts'
 import { type RunningServer, startServer } from '../node/serve.ts'
 import { createJourney, type JourneyLine } from './journey.ts'
@@ -343,16 +343,5 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
       resolve()
     }
     signal.addEventListener('abort', end, { once: true })
-  })
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer()
-    probe.once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
   })
 }

@@ -1,9 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { SampleCall } from '../../src/connector/sandbox.ts'
+import { freePort } from '../../src/node/free-port.ts'
 import { STORE_FILE } from '../../src/node/open.ts'
 import { SAMPLES } from '../../src/sandbox/recordings.ts'
 import { loadRecording } from '../../src/sandbox/recordings-node.ts'
@@ -127,17 +127,6 @@ export async function post(
   } catch {
     return 0
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer()
-    probe.once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
 }
 
 /** Each promises at least one task, which Transcripto's stand-in hands on and Xosum's does not. */

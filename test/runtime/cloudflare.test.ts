@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { freePort } from '../../src/node/free-port.ts'
 import { writeSandboxConfig } from '../../src/sandbox/config-file.ts'
 import { type RunningSandbox, serveSandbox } from '../../src/sandbox/serve.ts'
 import { run } from '../evidence/checkout.ts'
@@ -186,16 +186,5 @@ async function settled(calls: number): Promise<void> {
   await untilSwept('every call is done', async () => {
     const { items } = await get<{ items: { state: string }[] }>('/v1/calls')
     return items.length === calls && items.every(({ state }) => state === 'done')
-  })
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer()
-    probe.once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
   })
 }
