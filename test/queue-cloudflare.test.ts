@@ -625,7 +625,7 @@ describe('the sweep of a minute', () => {
     it.advance(60_000)
     await idle.invocation().scheduled()
     const much = asked()
-    expect(little).toBeLessThanOrEqual(25)
+    expect(little).toBeLessThanOrEqual(30)
     expect(much).toBeLessThanOrEqual(50)
     const states = await it.store.db
       .selectFrom('steps')

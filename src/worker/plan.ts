@@ -4,7 +4,7 @@ type Room = Pick<SweepOptions, 'room' | 'erasures'>
 
 /**
  * How much one sweep does. An invocation may ask D1 50 times on the Free plan and 1,000 times and more on the Paid one; an idle
- * sweep over three connections asks 21 times, and each thing it finds costs up to ten questions more. What does not fit is
+ * sweep over three connections asks 28 times, and each thing it finds costs up to ten questions more. What does not fit is
  * left to the next minute.
  */
 const ROOMS: Record<'free' | 'paid', Room> = {

@@ -297,7 +297,7 @@ describe('the description of the API', () => {
       '<code>role_missing</code>',
       'a phone number in any spelling',
       'curl &quot;https://calls.example.com/v1/calls&quot;',
-      '-d &#39;{&quot;from&quot;:&quot;submit&quot;}&#39;',
+      '-d &#39;{&quot;from&quot;:&quot;submit&quot;,&quot;dryRun&quot;:true}&#39;',
       'id="schema-CallDetail"',
       'href="#schema-Analysis"',
     ]) {
