@@ -206,9 +206,9 @@ export interface components {
             start_time: string | number;
         };
         UploadRequest: {
-            /** @description Required for a batch of audio */
+            /** @description Required for a batch of audio, left out for transcriptions */
             audios_filename?: string;
-            /** @description metadata.csv for audio */
+            /** @description metadata.csv for audio, transcriptions.csv for transcriptions */
             metadata_filename: string;
         };
         UploadUrls: {
