@@ -4,7 +4,7 @@ import {
   type BatchRequest,
   type ConnectorContext,
   defineConnector,
-  type Operation,
+  operationFor,
   type SubmitContext,
   type SubmitRequest,
 } from '../../src/connector/contract.ts'
@@ -117,17 +117,23 @@ const analysis: AnalysisRole<Config> = {
 /** So many calls of a file are looked for: enough, if a row of it should have got lost. */
 const ASKED_FOR = 3
 
-const list: Operation<Config> = {
+const list = operationFor<Config>()({
   says: 'calls of the organisation, by status and full text',
   docs: 'https://docs.cyberdev.app/api-reference/calls',
   input: z.object({
-    status: z.enum(STATUSES).optional(),
+    status: z.enum(STATUSES).optional().describe('only calls in this state'),
     search: z.string().min(1).max(256).optional().describe('full text over the data of calls'),
-    offset: z.coerce.number().int().min(0).default(0),
-    limit: z.coerce.number().int().min(1).max(PAGE).default(10),
+    offset: z.coerce.number().int().min(0).default(0).describe('so many calls are skipped'),
+    limit: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(PAGE)
+      .default(10)
+      .describe(`so many calls at most, up to ${PAGE}`),
   }),
-  run: async (input, ctx) => api.listCalls(input as Parameters<typeof api.listCalls>[0], ctx),
-}
+  run: async (input, ctx) => api.listCalls(input, ctx),
+})
 
 export const connector = defineConnector({
   id: 'cyberdev',
