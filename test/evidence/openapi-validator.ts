@@ -31,6 +31,8 @@ interface Operation {
   requestBody?: Content
   responses: Record<string, Content>
   security?: unknown[]
+  /** Of its own: at the address that an answer hands out, which its one parameter stands for. */
+  servers?: unknown[]
   'x-not-tried'?: string
 }
 interface Document {
@@ -49,7 +51,7 @@ export function openapiValidator(file: URL) {
   /** Forms and queries are text: `5` is a number there. */
   const ofText = ajvFor(document, true)
   const seen = new Set<string>()
-  /** URLs that an answer handed out: what is sent there belongs to no path of the document. */
+  /** URLs that an answer handed out: what is sent there belongs to no path, or to an operation at an address of its own. */
   const handedOut = new Set<string>()
 
   const all = (group: Document['paths'] = {}) =>
@@ -73,6 +75,7 @@ export function openapiValidator(file: URL) {
 
   function find({ method, url }: Asked) {
     const fits = operations.filter((one) => {
+      if (one.operation.servers) return one.method === method.toLowerCase() && handedOut.has(url.href)
       const pattern = one.path.replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&').replaceAll(/\{[^}]+\}/g, '[^/]+')
       return one.method === method.toLowerCase() && new RegExp(`^${pattern}$`).test(url.pathname)
     })
@@ -82,7 +85,8 @@ export function openapiValidator(file: URL) {
 
   function parameterProblems({ operation, at, path }: (typeof operations)[number], { url, headers }: Asked) {
     const names = path.split('/')
-    const values = url.pathname.split('/')
+    const isWhole = operation.servers !== undefined
+    const values = isWhole ? ['', url.href.slice(url.origin.length + 1)] : url.pathname.split('/')
     const declared = (operation.parameters ?? []).map((one, index) => {
       if (!('$ref' in one)) return { ...one, schema: `${at}/parameters/${index}/schema` }
       const ref = one.$ref.slice(1)
@@ -90,7 +94,7 @@ export function openapiValidator(file: URL) {
       return { ...(document.components?.parameters?.[name] as Parameter), schema: `${ref}/schema` }
     })
     const unknown = [...url.searchParams.keys()].filter(
-      (name) => !declared.some((one) => one.in === 'query' && one.name === name),
+      (name) => !isWhole && !declared.some((one) => one.in === 'query' && one.name === name),
     )
     return [
       ...unknown.map((name) => `query ${name} is not in the document`),

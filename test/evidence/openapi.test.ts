@@ -7,7 +7,7 @@ import { asCordboardError } from '../../src/errors.ts'
 import { loadSubject, type Subject } from '../kit/connector/fixtures.ts'
 import { readFolder } from '../kit/connector/folder.ts'
 import { hasStory, openStory, tellStory } from '../kit/connector/operations.ts'
-import { commonCall, SAMPLE_ANALYSIS, submitRequest } from '../kit/connector/samples.ts'
+import { commonCall, memberOf, SAMPLE_ANALYSIS, submitRequest } from '../kit/connector/samples.ts'
 import { different, textLeaves, withLeaf } from '../kit/connector/tampering.ts'
 import { openWorld, type World } from '../kit/connector/world.ts'
 import { openapiValidator, textMessage } from './openapi-validator.ts'
@@ -128,6 +128,13 @@ async function analyse(world: World): Promise<void> {
     }
     await role.find?.(request, world.context())
   }
+  for (const [nth, request] of (role.batch ? requests : []).entries()) {
+    const many = ['1', '2'].map((place) => memberOf(request, place))
+    await role.batch?.submit(
+      { batchId: `bat_${nth}`, many },
+      { ...world.context(), checkpoint: async () => undefined },
+    )
+  }
   await role.quota?.(world.context())
 }
 
@@ -184,5 +191,31 @@ describe('the validator', () => {
     expect(await validator.exchange(put, stored)).toEqual([])
     const leaking = { ...put, headers: new Headers({ authorization: 'Bearer x' }) }
     expect((await validator.exchange(leaking, stored)).join()).toContain('credentials')
+  })
+
+  it('holds an operation at an address of its own against what goes to the URLs that were handed out', async () => {
+    const { exchange, seen } = openapiValidator(new URL('../../openapi/cyberdev.yaml', import.meta.url))
+    const url = new URL('https://store.example/a/metadata.csv?X-Amz-Signature=1')
+    const put = (type: string, more: Record<string, string> = {}, to = url) =>
+      exchange(
+        {
+          method: 'PUT',
+          url: to,
+          headers: new Headers({ 'content-type': type, ...more }),
+          body: new Uint8Array(1),
+        },
+        { status: 200, headers: new Headers(), body: new Uint8Array() },
+      )
+    const data = { metadata_upload_url: url.href, metadata_key: 'a/metadata.csv' }
+    await exchange(
+      asked({ metadata_filename: 'metadata.csv' }, 'https://x.example/api/v1/calls/upload'),
+      answered({ status: 'success', data }),
+    )
+    expect(await put('text/csv')).toEqual([])
+    expect([...seen]).toEqual(['requestUpload', 'putFile'])
+    expect((await put('text/plain')).join()).toContain('text/plain is not in the document')
+    expect((await put('text/csv', { authorization: 'Bearer x' })).join()).toContain('credentials')
+    const other = new URL('https://store.example/other.csv')
+    expect((await put('text/csv', {}, other)).join()).toContain('is not in the document')
   })
 })

@@ -1,17 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { analysis as analysisSchema, type Part } from '../../../src/call/analysis.ts'
-import type {
-  AnalysisEvent,
-  ConnectorContext,
-  SubmitContext,
-  SubmitRequest,
-} from '../../../src/connector/contract.ts'
+import type { AnalysisEvent, ConnectorContext, SubmitContext } from '../../../src/connector/contract.ts'
 import { utf8 } from '../../../src/connector/encoding.ts'
 import { inboundRequest } from '../../../src/connector/request.ts'
 import { verifyRequest } from '../../../src/connector/verify.ts'
 import { verifier } from '../signer.ts'
 import { analysisEvent, type Subject } from './fixtures.ts'
-import { submitRequest } from './samples.ts'
+import { memberOf, submitRequest } from './samples.ts'
 import { booked, cutOff, openWorld, type World } from './world.ts'
 
 const MOST_POLLS = 60
@@ -48,7 +43,7 @@ export function analysisTests(subject: Subject): void {
     const { batch } = role
     if (batch) {
       test('a batch whose answer got lost is found and not paid for twice', async () => {
-        const many = (world: World) => ['1', '2', '3'].map((nth) => memberOf(world, nth))
+        const many = (world: World) => ['1', '2', '3'].map((nth) => memberOf(submitRequest(world), nth))
         const clean = await openWorld(subject)
         const request = { batchId: 'bat_kit', many: many(clean) }
         const verdicts = await batch.submit(request, saving(clean.context()).ctx)
@@ -114,16 +109,6 @@ function saving(
     saved.state = JSON.parse(text)
   }
   return { ctx: { ...ctx, checkpoint } }
-}
-
-/** The sample call as one of several. */
-function memberOf(world: World, nth: string): SubmitRequest {
-  const request = submitRequest(world)
-  const { audio } = request
-  const submissionId = `${request.submissionId}${nth}`
-  const name = `${request.name}${nth}`
-  if (!audio) return { ...request, submissionId, name }
-  return { ...request, submissionId, name, audio: { ...audio, fileName: `${name}.${audio.format}` } }
 }
 
 /** The parts by whichever way brings them, as in the pipeline. */

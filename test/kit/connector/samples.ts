@@ -118,6 +118,15 @@ export function submitRequest(world: World): SubmitRequest {
   return { ...request, call: commonCall([recording]), audio }
 }
 
+/** The request as one of several. */
+export function memberOf(request: SubmitRequest, nth: string): SubmitRequest {
+  const { audio } = request
+  const submissionId = `${request.submissionId}${nth}`
+  const name = `${request.name}${nth}`
+  if (!audio) return { ...request, submissionId, name }
+  return { ...request, submissionId, name, audio: { ...audio, fileName: `${name}.${audio.format}` } }
+}
+
 function inChunks(bytes: Uint8Array): ReadableStream<Uint8Array> {
   let at = 0
   return new ReadableStream({
