@@ -185,14 +185,25 @@ export interface Accepts {
   languages?: readonly string[]
 }
 
-/** The audio on its way from the phone system to the backend; `open` may be called once per attempt. */
+/** Audio under way. `bytes` is null when its size is not known beforehand. */
+export interface OpenAudio {
+  body: ReadableStream<Uint8Array>
+  bytes: number | null
+  contentType: string
+}
+
+/** The audio on its way from the phone system to the backend. Each `open` and `track` asks the phone system anew. */
 export interface AudioSource {
   recording: Recording
   /** Unique, stable file name: the same for every attempt of this submission. */
   fileName: string
   format: AudioFormat
-  /** Opens the stream. `bytes` is null when the phone system does not tell the size beforehand. */
-  open(): Promise<{ body: ReadableStream<Uint8Array>; bytes: number | null; contentType: string }>
+  open(): Promise<OpenAudio>
+  /**
+   * One track of a recording that has two, as audio of its own. Absent: it is not known to have two, or nothing here can
+   * part them. Null: it has one after all.
+   */
+  track?(side: 'left' | 'right'): Promise<(OpenAudio & { fileName: string }) | null>
   /** A link others can fetch, when the phone system has one. */
   url(): Promise<string | null>
 }
@@ -223,6 +234,12 @@ export type Polled =
   /** Some parts are there, the rest is still being worked on. */
   | { state: 'partly'; parts: Partial<Record<Part, Analysis>>; afterMs: number }
   | { state: 'failed'; reason: string }
+
+export interface Submitted {
+  ref: string
+  /** What came at once, with the answer. */
+  parts?: Partial<Record<Part, Analysis>>
+}
 
 /** A result that a webhook brought. One of `ref` and `submissionId` says whose it is. */
 export interface AnalysisEvent {
@@ -268,10 +285,14 @@ export interface AnalysisRole<Config> {
   accepts(config: Config): Accepts
   /** Which parts a submission will bring; the submission is finished when they are in. Empty: push-only. */
   parts(config: Config): readonly Part[]
-  submit(request: SubmitRequest, ctx: SubmitContext<Config>): Promise<{ ref: string }>
-  /** Did an earlier attempt get through? Asked before submitting again, so that nobody pays twice. */
+  submit(request: SubmitRequest, ctx: SubmitContext<Config>): Promise<Submitted>
+  /**
+   * Did an earlier attempt get through? Asked before submitting again, so that nobody pays twice. Absent: the step parks
+   * after an end that nobody saw. A service that keeps nothing always answers null: only asking again brings the result.
+   */
   find?(request: SubmitRequest, ctx: ConnectorContext<Config>): Promise<string | null>
-  poll?(ref: string, ctx: ConnectorContext<Config>): Promise<Polled>
+  /** `got`: the parts of this submission that are here already. */
+  poll?(ref: string, ctx: ConnectorContext<Config>, got?: Partial<Record<Part, Analysis>>): Promise<Polled>
   /** When the first poll is due after submission, in ms; default 10,000. Longer where a webhook is the main way. */
   pollAfterMs?(config: Config): number
   callback?: WebhookSide<Config, AnalysisEvent>

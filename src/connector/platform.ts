@@ -1,3 +1,4 @@
+import type { AudioFormat } from './contract.ts'
 import type { Encoding, Hash } from './verification.ts'
 
 /** What the core needs of its runtime. Node's are in src/node, Cloudflare's in src/worker. */
@@ -45,5 +46,25 @@ export interface Signer {
     data: Uint8Array,
   ): Promise<boolean>
 }
+
+/** Formats that recordings are made into, the most welcome first: small, known everywhere, a stream from the first byte. */
+export const MADE_FORMATS = ['mp3', 'ogg', 'flac', 'wav'] as const
+export type MadeFormat = (typeof MADE_FORMATS)[number]
+
+export interface Conversion {
+  from: AudioFormat
+  to: MadeFormat
+  /** Only this track; absent: all of them, as they are. */
+  track?: 'left' | 'right'
+  /** More is too much, and ends it. */
+  maxBytes?: number
+  signal: AbortSignal
+}
+
+/**
+ * Makes audio of one format into another, as it is read. The stream errors with CordboardError: `rejected` for what is no
+ * such audio, `too_large`, `timeout`, and `config` when nothing here can convert any more.
+ */
+export type Convert = (audio: ReadableStream<Uint8Array>, wish: Conversion) => ReadableStream<Uint8Array>
 
 export type { Encoding, Hash }

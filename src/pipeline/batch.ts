@@ -13,7 +13,7 @@ import { restoredAt, stableName } from './restored.ts'
 import { judge } from './retry.ts'
 import { callRow } from './round.ts'
 import type { Outcome, Running } from './step.ts'
-import { checkpointing } from './submit.ts'
+import { checkpointing } from './send.ts'
 
 /** A service that is merely down keeps a batch this many attempts; then its calls go on by themselves. */
 const PATIENCE = 3
@@ -171,14 +171,17 @@ function memberOf(
   const blame = (error: CordboardError, at?: string) => {
     if (!signal.aborted) member.fault ??= { error, ...(at === undefined ? {} : { at }) }
   }
-  const content = chooseContent(running, call, ({ connection: at, error }) => blame(error, at))
+  const content = chooseContent(running, call, {
+    troubled: ({ connection: at, error }) => blame(error, at),
+    spoiled: blame,
+  })
   if ('refused' in content) {
     blame(content.refused)
     return member
   }
   const name = stableName(row.submission_id)
   const { audio, text } = content.of(name)
-  if ((text ? 'text' : 'audio') !== batch.content) {
+  if (content.isMade || (text ? 'text' : 'audio') !== batch.content) {
     blame(new CordboardError('gone', 'What was gathered is no longer what is to be sent', { retry: 'later' }))
     return member
   }

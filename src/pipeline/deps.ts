@@ -1,7 +1,7 @@
 import type { Config } from '../config/model.ts'
 import type { ContextOptions } from '../connector/context.ts'
 import type { Budget, Log } from '../connector/contract.ts'
-import type { HttpFetch, Signer } from '../connector/platform.ts'
+import type { Convert, HttpFetch, Signer } from '../connector/platform.ts'
 import type { Tokens } from '../connector/tokens.ts'
 import type { Media } from '../media/port.ts'
 import type { Queue } from '../queue/port.ts'
@@ -17,6 +17,8 @@ export interface Deps {
   media: Media
   http: HttpFetch
   signer: Signer
+  /** Makes recordings into what a service takes; absent where nothing is installed that can. */
+  convert?: Convert
   budgets: { take(connection: string, bucket: string, budget: Budget): number | Promise<number> }
   /** Access tokens of vendors, shared by all processes. */
   vendorTokens: Tokens

@@ -2,7 +2,7 @@ import type { Call } from '../call/call.ts'
 import type { Config, Flow } from '../config/model.ts'
 import type { CallRow } from '../store/schema.ts'
 import { callOf } from './call-row.ts'
-import { fitting } from './content.ts'
+import { fitting, whyNotMade } from './content.ts'
 import { lengthOf, spentToday } from './daily-cap.ts'
 import type { Deps } from './deps.ts'
 import { openBreakers } from './fail-over.ts'
@@ -66,6 +66,8 @@ async function whyNot(deps: Deps, { connections }: Config, id: string, call: Cal
   if (!connection) return 'is not in the configuration'
   const fit = fitting(connection, call)
   if (typeof fit === 'string') return fit
+  const unmade = 'text' in fit ? null : whyNotMade(deps, fit)
+  if (unmade !== null) return unmade
   const { minutesPerDay } = connection
   if (minutesPerDay === undefined) return null
   const left = minutesPerDay * 60_000 - (await spentToday(deps, id))

@@ -4,7 +4,7 @@ import type { AudioSource, BatchSide, SubmitRequest } from '../connector/contrac
 import { CordboardError, type ErrorCode, type Retry } from '../errors.ts'
 import { isUniqueViolation } from '../store/port.ts'
 import type { BatchMemberRow, BatchRow, SubmissionRow } from '../store/schema.ts'
-import type { Trouble } from './content.ts'
+import type { Trouble } from './audio-source.ts'
 import { bellsOf, insertSteps, newStep, type Outcome, type Running } from './step.ts'
 
 /**

@@ -59,6 +59,8 @@ async function move(
       .where('connection', '=', from)
       .where(sql<boolean>`state in ('parked', 'dead')`)
       .where('state', '=', 'parked')
+      // The service may have it: another one would be paid for the same call.
+      .where((step) => step.or([step('code', 'is', null), step('code', '!=', 'ambiguous')]))
       .execute()),
   ]
   const moved: StepRow[] = []

@@ -1,11 +1,13 @@
 import type { Polled } from '../connector/contract.ts'
-import { CordboardError } from '../errors.ts'
+import { asCordboardError, CordboardError } from '../errors.ts'
 import type { SubmissionRow } from '../store/schema.ts'
 import { nextBackend, passOn, writeWithout } from './fail-over.ts'
 import { openIssue } from './issues.ts'
-import { finish, partsOf, resultsOf, takeParts } from './results.ts'
+import { finish, type Parts, partsOf, resultsOf, takeParts } from './results.ts'
+import { judge } from './retry.ts'
 import { callRow } from './round.ts'
 import { flowOf, type Outcome, type Running } from './step.ts'
+import { inWords } from './timeline.ts'
 
 const POLL_MS = 60_000
 
@@ -26,8 +28,20 @@ export async function poll(running: Running): Promise<Outcome> {
     return { again: submission.wait_until ?? deps.now() + POLL_MS, says: 'waits for the webhook' }
   }
 
-  const polled: Polled = await role.poll(submission.ref, running.context())
-  if (polled.state === 'failed') return gaveUp(running, submission, polled.reason)
+  const got = partsOf(await resultsOf(running, submission.id))
+  let polled: Polled
+  try {
+    polled = await role.poll(submission.ref, running.context(), got)
+  } catch (thrown) {
+    const error = asCordboardError(thrown)
+    const isGivenUp = judge(error, step, deps.now(), deps.random).state === 'dead'
+    if (Object.keys(got).length === 0 || !isGivenUp) throw error
+    return gaveUp(running, submission, error)
+  }
+  if (polled.state === 'failed') {
+    const message = 'The service could not process this call'
+    return gaveUp(running, submission, new CordboardError('rejected', message, { vendorSaid: polled.reason }))
+  }
   if (polled.state === 'working') {
     return isOver
       ? endWait(running, submission)
@@ -43,29 +57,38 @@ export async function poll(running: Running): Promise<Outcome> {
 
 /** The parts that are there are written; what comes later re-arms the writing on the same record. */
 async function endWait(running: Running, submission: SubmissionRow): Promise<Outcome> {
-  const { deps, step } = running
   const parts = partsOf(await resultsOf(running, submission.id))
-  const rest = await finish(running, submission, parts, 'poll')
   const missing = (JSON.parse(submission.expects) as string[]).filter((part) => !(part in parts))
   const error = new CordboardError('timeout', `The wait for ${missing.join(' and ')} is over`, {
     fix: 'Look for the call in the service’s own application; a result that still comes is written to the same record',
   })
+  return withWhatThereIs(running, submission, parts, { error, says: 'the wait is over' })
+}
+
+async function withWhatThereIs(
+  running: Running,
+  submission: SubmissionRow,
+  parts: Parts,
+  { error, says }: { error: CordboardError; says: string },
+): Promise<Outcome> {
+  const { deps, step } = running
+  const rest = await finish(running, submission, parts, 'poll')
   const { id: step_id, call_id, connection } = step
   const issue = openIssue(deps, { kind: 'poll', connection, call_id, step_id }, error)
-  const done = 'the wait is over; written with what there is'
+  const done = `${says}; written with what there is`
   return { done, ...rest, queries: [...(rest.queries ?? []), issue] }
 }
 
-/** The service gave up on it: the next backend gets the call, or it is written with its own facts. */
-async function gaveUp(running: Running, submission: SubmissionRow, reason: string): Promise<Outcome> {
+/** The service gave up on it: the next backend gets the call, or it is written with what there is. */
+async function gaveUp(running: Running, submission: SubmissionRow, error: CordboardError): Promise<Outcome> {
   const { deps } = running
   const flow = flowOf(deps, submission.flow)
-  const error = new CordboardError('rejected', 'The service could not process this call', {
-    vendorSaid: reason,
-  })
   const { id: callId } = await callRow(deps, submission.call_id)
   const asked = { callId, generation: submission.generation }
   const next = await nextBackend(deps, flow, asked)
   if (next !== undefined) return { passedOn: error, ...passOn(running, flow, asked, next, error) }
+  const parts = partsOf(await resultsOf(running, submission.id))
+  if (Object.keys(parts).length > 0)
+    return withWhatThereIs(running, submission, parts, { error, says: inWords(error) })
   return { dead: error, ...(await writeWithout(running, flow, asked, error)) }
 }

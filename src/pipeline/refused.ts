@@ -2,17 +2,18 @@ import type { Flow } from '../config/model.ts'
 import { CordboardError, type ErrorCode } from '../errors.ts'
 import type { CallRow } from '../store/schema.ts'
 import { needsCheck } from './breaker.ts'
-import type { Trouble } from './content.ts'
+import type { Trouble } from './audio-source.ts'
 import { nextBackend, passOn, writeWithout } from './fail-over.ts'
 import { judge } from './retry.ts'
-import { writeRound } from './round.ts'
+import { callRow, writeRound } from './round.ts'
 import type { Outcome, Running } from './step.ts'
+import { note } from './timeline.ts'
 
 /** A backend that is merely down keeps the call this many attempts before the next one is asked. */
 const PATIENCE = 3
 const DOWN: ReadonlySet<ErrorCode> = new Set(['vendor_down', 'timeout'])
 /** Come back one day: only where no other backend takes the call is it kept for that day. */
-const RECOVERS: ReadonlySet<ErrorCode> = new Set(['auth', 'quota', 'forbidden'])
+const RECOVERS: ReadonlySet<ErrorCode> = new Set(['auth', 'quota', 'forbidden', 'config'])
 
 /** A recording may show up in the phone system’s store some time after it was announced. */
 const SHOWS_UP_MS = 3_600_000
@@ -36,6 +37,7 @@ export async function refused(
     const next = await nextBackend(deps, flow, asked)
     if (next !== undefined) return { passedOn: error, ...passOn(running, flow, asked, next, error) }
   }
+  if (error.code === 'ambiguous') return { failed: error, ...(await writeMeanwhile(running, flow, call)) }
   if (state !== 'dead') return { failed: error }
   const none = new CordboardError(
     'no_backend',
@@ -48,6 +50,12 @@ export async function refused(
 /** The flow forbids it: the call is written with its own facts. When it becomes another call, the rule is asked again. */
 export function unanalysed({ deps }: Running, flow: Flow, call: CallRow, why: string): Outcome {
   return { done: `not analysed: ${why}`, ...writeRound(deps, call, flow, { submit_hash: null }) }
+}
+
+/** While a person looks, the call's own facts are written. It stays submitted, so that nothing sends it once more. */
+async function writeMeanwhile({ deps, step }: Running, flow: Flow, call: CallRow) {
+  const { queries, guards, next } = writeRound(deps, await callRow(deps, call.id), flow)
+  return { queries: [...queries, note({ deps, step }, 'written with the call’s own facts')], guards, next }
 }
 
 /** The phone system is at fault: no other backend would fare better. */

@@ -1,5 +1,6 @@
 import { type Analysis, joinParts, PARTS, type Part } from '../call/analysis.ts'
 import { withConversation } from '../call/conversation.ts'
+import type { Query } from '../store/port.ts'
 import type { ResultRow, SubmissionRow } from '../store/schema.ts'
 import { callOf } from './call-row.ts'
 import { hashOf, isSame } from './hash.ts'
@@ -29,7 +30,6 @@ export async function takeParts(
   parts: Parts,
   via: ResultRow['via'],
 ): Promise<Taken> {
-  const { deps } = running
   const stored = await resultsOf(running, submission.id)
   const queries: Follow['queries'] & unknown[] = []
   const fresh: Parts = {}
@@ -37,27 +37,14 @@ export async function takeParts(
     const result = parts[name]
     if (!result) continue
     const known = stored.find((row) => row.part === name)
-    if (!known) fresh[name] = keptOf(deps, submission.created_at, result)
+    if (!known) fresh[name] = keptOf(running.deps, submission.created_at, result)
     // Polling brings the same again and again, in its own form; only what contradicts is news, and only once.
     else if (contradicts(known, result)) {
       const says = `the ${name} came again by ${via} and differs; the first, by ${known.via}, counts`
       queries.push(...(await noteOnce(running, submission.call_id, says)))
     }
   }
-  // Plain inserts: when another worker brought the part meanwhile, this batch fails and is looked at again.
-  for (const [part, result] of Object.entries(fresh)) {
-    queries.push(
-      deps.store.db.insertInto('results').values({
-        submission_id: submission.id,
-        part,
-        call_id: submission.call_id,
-        via,
-        received_at: deps.now(),
-        hash: await hashOf(deps.signer, result),
-        analysis: JSON.stringify(result),
-      }),
-    )
-  }
+  queries.push(...(await newResults(running, submission, fresh, via)))
   const earlier = partsOf(stored)
   const all: Parts = { ...fresh, ...earlier }
   const missing = (JSON.parse(submission.expects) as Part[]).filter((part) => !all[part])
@@ -74,6 +61,28 @@ export async function takeParts(
     finished: true,
     queries: [...queries, ...(rest.queries ?? [])],
   }
+}
+
+/** Plain inserts: when another worker brought the part meanwhile, this batch fails and is looked at again. */
+export async function newResults(
+  { deps }: Pick<Running, 'deps'>,
+  submission: SubmissionRow,
+  parts: Parts,
+  via: ResultRow['via'],
+): Promise<Query[]> {
+  const rows = Object.entries(parts).map(async ([part, result]) => {
+    const analysis = keptOf(deps, submission.created_at, result)
+    return deps.store.db.insertInto('results').values({
+      submission_id: submission.id,
+      part,
+      call_id: submission.call_id,
+      via,
+      received_at: deps.now(),
+      hash: await hashOf(deps.signer, analysis),
+      analysis: JSON.stringify(analysis),
+    })
+  })
+  return Promise.all(rows)
 }
 
 /** Ends a submission with what there is and starts the writing. */

@@ -1,9 +1,10 @@
 import type { Flow } from '../config/model.ts'
-import type { AnalysisRole, SubmitContext, SubmitRequest } from '../connector/contract.ts'
+import type { AnalysisRole, SubmitRequest, Submitted } from '../connector/contract.ts'
 import { asCordboardError, CordboardError } from '../errors.ts'
 import type { CallRow, SubmissionRow } from '../store/schema.ts'
 import { callOf } from './call-row.ts'
-import { chooseContent, type Trouble } from './content.ts'
+import type { Trouble } from './audio-source.ts'
+import { chooseContent } from './content.ts'
 import { lengthOf, overCap } from './daily-cap.ts'
 import type { Deps } from './deps.ts'
 import { gatherOf, join, leave, verdictOf } from './gather.ts'
@@ -11,6 +12,7 @@ import { whyNotAnalysed } from './plan.ts'
 import { notNow, refused, unanalysed } from './refused.ts'
 import { doubtOf, stableName, submissionId } from './restored.ts'
 import { callRow, laterRound } from './round.ts'
+import { lookUp, mayHaveGot, send, sendOnce } from './send.ts'
 import { flowOf, type Outcome, type Running } from './step.ts'
 import { submitted } from './submitted.ts'
 
@@ -28,7 +30,8 @@ export async function submit(running: Running): Promise<Outcome> {
   if (later) return later
   const row = await callRow(deps, step.subject)
   const known = await submissionOf(running, row.id)
-  if (known && known.state !== 'intent') return submitted(running, role, known, known.ref)
+  if (known && known.state !== 'intent')
+    return submitted(running, role, known, known.ref === null ? null : { ref: known.ref })
   const gathered = known ? await verdictOf(running, known) : null
   if (known && gathered) return takeUp(running, role, flow, row, known, gathered)
   const call = callOf(row)
@@ -38,8 +41,14 @@ export async function submit(running: Running): Promise<Outcome> {
   const wait = await notNow(running, flow, row)
   if (wait) return wait
   let trouble: Trouble | undefined
-  const content = chooseContent(running, call, (found) => {
-    trouble ??= found
+  let spoiled: CordboardError | undefined
+  const content = chooseContent(running, call, {
+    troubled: (found) => {
+      trouble ??= found
+    },
+    spoiled: (found) => {
+      spoiled ??= found
+    },
   })
   if ('refused' in content) return refused(running, flow, row, content.refused)
   const what = content.of('').audio?.recording.key ?? 'text'
@@ -57,16 +66,29 @@ export async function submit(running: Running): Promise<Outcome> {
   const own = stableName(submission.id)
   // Of an attempt whose end nobody saw. The whole id is what a version that works beside this one calls its file.
   const before = known ? [own, known.id] : await forgotten(running, row, what)
-  let ref: string
+  let sent: Submitted
   try {
     const found = await lookUp(running, role, before.map(named))
-    const gather = found === null ? gatherOf(running) : null
+    if (!role.find && (await mayHaveGot(deps, row, known))) throw notKnown(running)
+    // The size of a row must be exact before: what is converted is handed over by itself.
+    const gather = found === null && !content.isMade ? gatherOf(running) : null
     if (gather) return await join(running, gather, submission, named(own))
-    ref = found ?? (await send(running, role, named(own)))
+    if (found !== null) sent = { ref: found }
+    else if (role.find) sent = await send(running, role, named(own))
+    else sent = await sendOnce(running, role, named(own), () => (trouble ?? spoiled) !== undefined)
   } catch (thrown) {
-    return refused(running, flow, row, asCordboardError(thrown), trouble)
+    return refused(running, flow, row, spoiled ?? asCordboardError(thrown), trouble)
   }
-  return submitted(running, role, submission, ref)
+  return submitted(running, role, submission, sent)
+}
+
+function notKnown({ connection }: Running): CordboardError {
+  const { id, connector } = connection
+  return new CordboardError(
+    'ambiguous',
+    `It is not known whether ${id} got this call, and ${connector.name} cannot be asked`,
+    { fix: 'Look for the call there; if it is missing, rerun it from submit: it is sent once more' },
+  )
 }
 
 function submissionOf({ deps, step }: Running, callId: string): Promise<SubmissionRow | undefined> {
@@ -138,50 +160,6 @@ async function givenBefore({ store }: Deps, callId: string, connection: string):
   return rows.length
 }
 
-/** Whether an earlier attempt, whose end nobody saw, got through. `before`: what that was called. */
-async function lookUp(
-  running: Running,
-  role: AnalysisRole<unknown>,
-  before: readonly SubmitRequest[],
-): Promise<string | null> {
-  for (const earlier of before) {
-    const found = await role.find?.(earlier, running.context())
-    if (found != null) return found
-  }
-  return null
-}
-
-async function send(running: Running, role: AnalysisRole<unknown>, request: SubmitRequest): Promise<string> {
-  const context = running.context()
-  try {
-    const checkpoint = checkpointing(running, 'submissions', request.submissionId)
-    const { ref } = await role.submit(request, { ...context, checkpoint })
-    return ref
-  } catch (thrown) {
-    const error = asCordboardError(thrown)
-    if (error.code !== 'duplicate' || !role.find) throw error
-    const found = await role.find(request, context)
-    if (found === null) throw error
-    return found
-  }
-}
-
-const MOST_CHECKPOINT = 16 * 1024
-
-/** Commits what the connector knows half-way, in the row that it is about. */
-export function checkpointing(
-  { deps, commit }: Running,
-  table: 'submissions' | 'batches',
-  id: string,
-): SubmitContext<unknown>['checkpoint'] {
-  return async (state) => {
-    const checkpoint = JSON.stringify(state)
-    if (checkpoint.length > MOST_CHECKPOINT)
-      throw new CordboardError('internal', 'A checkpoint is at most 16 KB of JSON')
-    await commit([deps.store.db.updateTable(table).set({ checkpoint }).where('id', '=', id)])
-  }
-}
-
 /** What became of it in a batch; it leaves that when it was not taken. */
 async function takeUp(
   running: Running,
@@ -192,7 +170,7 @@ async function takeUp(
   gathered: NonNullable<Awaited<ReturnType<typeof verdictOf>>>,
 ): Promise<Outcome> {
   if ('wait' in gathered) return gathered.wait
-  if ('ref' in gathered) return submitted(running, role, submission, gathered.ref)
+  if ('ref' in gathered) return submitted(running, role, submission, { ref: gathered.ref })
   const forbidden = whyNotAnalysed(flow, callOf(call))
   const outcome =
     forbidden === null

@@ -1,6 +1,6 @@
-import type { AnalysisRole } from '../connector/contract.ts'
+import type { AnalysisRole, Submitted } from '../connector/contract.ts'
 import type { SubmissionRow } from '../store/schema.ts'
-import { finish } from './results.ts'
+import { finish, newResults, partsOf, resultsOf } from './results.ts'
 import { bellsOf, CORE_LANE, flowOf, insertSteps, newStep, type Outcome, type Running } from './step.ts'
 
 /** The longest that the parts of a result are waited for. */
@@ -12,11 +12,12 @@ export async function submitted(
   running: Running,
   role: AnalysisRole<unknown>,
   submission: SubmissionRow,
-  ref: string | null,
+  sent: Submitted | null,
 ): Promise<Outcome> {
   const { deps, step, connection } = running
-  if (ref === null || submission.state === 'done' || submission.state === 'failed')
+  if (sent === null || submission.state === 'done' || submission.state === 'failed')
     return { done: 'already submitted' }
+  const { ref, parts = {} } = sent
   const { db } = deps.store
   const now = deps.now()
   const waitUntil = submission.wait_until ?? now + RESULT_WAIT_MS
@@ -26,11 +27,16 @@ export async function submitted(
     .set({ state: 'submitted', ref, submitted_at: submittedAt, wait_until: waitUntil, checkpoint: null })
     .where('id', '=', submission.id)
     .where('state', 'in', ['intent', 'submitted'])
-  if ((JSON.parse(submission.expects) as string[]).length === 0) {
-    // First by itself: what follows may have to be made anew, and nothing is handed over twice.
-    if (submission.state === 'intent') await running.commit([update])
-    const rest = await finish(running, submission, {}, 'submit')
-    return { done: 'handed over; this service gives nothing back', ...rest }
+  const expects = JSON.parse(submission.expects) as string[]
+  const isAtOnce = Object.keys(parts).length > 0
+  // First by itself: what follows may have to be made anew, and nothing is handed over twice.
+  if (submission.state === 'intent' && (isAtOnce || expects.length === 0))
+    await running.commit([update, ...(await newResults(running, submission, parts, 'submit'))])
+  const got = partsOf(await resultsOf(running, submission.id))
+  if (expects.every((part) => part in got)) {
+    const rest = await finish(running, submission, got, 'submit')
+    const says = expects.length === 0 ? 'this service gives nothing back' : 'the result came at once'
+    return { done: `handed over; ${says}`, ...rest }
   }
   const poll = newStep(deps, {
     kind: 'poll',

@@ -1,10 +1,11 @@
-import type { ConnectorContext, CrmRecord, CrmRole, PlannedPart, WritePart } from '../connector/contract.ts'
-import { asCordboardError, CordboardError, type ErrorCode } from '../errors.ts'
+import type { CrmRecord, CrmRole, PlannedPart, WritePart } from '../connector/contract.ts'
+import { asCordboardError, CordboardError } from '../errors.ts'
 import type { Guard } from '../store/port.ts'
 import type { CallRow, WritebackPartRow, WritebackRow } from '../store/schema.ts'
 import { hashOf } from './hash.ts'
 import { type Doubt, wasRerunSince, writebackId } from './restored.ts'
 import type { Running } from './step.ts'
+import { sendingWith } from './unseen.ts'
 
 /** One write-back under way. */
 export interface Writing {
@@ -18,20 +19,6 @@ export interface Writing {
 }
 
 export type Written = { id: string; says: string | null } | { again: number; says: string }
-
-/** After these the CRM has certainly done nothing, unless it took an earlier request of the same part. */
-const NOTHING_HAPPENED: ReadonlySet<ErrorCode> = new Set([
-  'auth',
-  'forbidden',
-  'not_found',
-  'gone',
-  'rate_limited',
-  'quota',
-  'invalid_payload',
-  'rejected',
-  'blocked_address',
-  'lease_lost',
-])
 
 /**
  * Writes one part, once: the intent is saved before anything is sent; after an end that nobody saw, the CRM is asked, for
@@ -86,7 +73,7 @@ export async function writePart(
     const guard: Guard = { call: row.id, version: row.version }
     await savePart(running, writeback.id, planned, { intent_at: deps.now(), hash }, guard)
   }
-  const sending = counting(running.context())
+  const sending = sendingWith(running.context())
   let id: string
   try {
     id = (await role.write(part, record, written, sending.context)).id
@@ -99,7 +86,7 @@ export async function writePart(
       // It is there, and does not show yet: the intent stays, so that it is looked for again first.
       throw new CordboardError('duplicate', error.message, { retry: 'later', cause: error })
     }
-    if (NOTHING_HAPPENED.has(error.code) && sending.taken() === 0 && !running.signal.aborted)
+    if (sending.isHarmless(error) && !running.signal.aborted)
       await savePart(running, writeback.id, planned, { intent_at: null, hash: null })
     throw error
   }
@@ -190,20 +177,4 @@ async function savePart(
     .values({ writeback_id: writebackId, part: key, kind, ...empty, ...fields })
     .onConflict((conflict) => conflict.columns(['writeback_id', 'part']).doUpdateSet(fields))
   await running.commit([query], guard ? [guard] : [])
-}
-
-/** Counts the requests that may have made something: an error after one of them leaves the end open. */
-function counting(context: ConnectorContext): { context: ConnectorContext; taken: () => number } {
-  let taken = 0
-  return {
-    taken: () => taken,
-    context: {
-      ...context,
-      fetch: async (url, init) => {
-        const response = await context.fetch(url, init)
-        if (response.ok && (init?.method ?? 'GET').toUpperCase() !== 'GET') taken += 1
-        return response
-      },
-    },
-  }
 }

@@ -173,6 +173,7 @@ export interface SubmissionRow {
   /** JSON array of the parts it will bring. */
   expects: string
   created_at: number
+  /** Of an intent at a service that cannot be asked: when it may have got it. */
   submitted_at: number | null
   done_at: number | null
   /** After this the parts that are missing are no longer waited for. */

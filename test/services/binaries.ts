@@ -29,8 +29,8 @@ export interface Wanted {
   programs: readonly (readonly string[])[]
   /** The Debian package that brings them. */
   debian: string
-  /** Of the environment: the address of a server that may be used instead. */
-  variable: string
+  /** Of the environment: the address of a server that may be used instead; null where there is none. */
+  variable: string | null
 }
 
 export const POSTGRES: Wanted = {
@@ -44,6 +44,13 @@ export const REDIS: Wanted = {
   programs: [['redis-server'], ['valkey-server']],
   debian: 'redis-server',
   variable: 'REDIS_URL',
+}
+
+export const FFMPEG: Wanted = {
+  name: 'ffmpeg',
+  programs: [['ffmpeg']],
+  debian: 'ffmpeg',
+  variable: null,
 }
 
 /** What is looked at; a test of the search gives its own. */
@@ -75,7 +82,9 @@ export async function binaries(wanted: Wanted, at: Places = places()): Promise<B
   const folder = join(at.cache, wanted.debian)
   const kept = unpacked(wanted, folder)
   if (kept) return kept
-  const missing = `${wanted.name} is missing: install ${wanted.programs.map(([first]) => first).join(' or ')}, or set ${wanted.variable} to a server that tests may use`
+  const instead = wanted.variable === null ? '' : `, or set ${wanted.variable} to a server that tests may use`
+  const programs = wanted.programs.map(([first]) => first).join(' or ')
+  const missing = `${wanted.name} is missing: install ${programs}${instead}`
   if (at.apt === null) throw new Error(missing)
   try {
     await fetchDebian(at.apt, wanted.debian, folder)

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { binaries, POSTGRES, REDIS } from './binaries.ts'
+import { binaries, FFMPEG, POSTGRES, REDIS } from './binaries.ts'
 import { DOOR, endShared, once, type Shared } from './one-per-run.ts'
 import { startPostgres } from './postgres.ts'
 import { startRedis } from './redis.ts'
@@ -33,6 +33,8 @@ export default async function setup(): Promise<() => Promise<void>> {
 
 /** Before the first test, because a download would not fit into a test's time. Who then needs what is missing says so. */
 async function fetchMissing(): Promise<void> {
-  const wanted = [POSTGRES, REDIS].filter(({ variable }) => process.env[variable] === undefined)
+  const wanted = [POSTGRES, REDIS, FFMPEG].filter(
+    ({ variable }) => variable === null || process.env[variable] === undefined,
+  )
   await Promise.allSettled(wanted.map((one) => binaries(one)))
 }

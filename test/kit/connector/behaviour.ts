@@ -97,8 +97,8 @@ function operationsOf({ connector }: Subject): Operation[] {
           name: 'poll',
           async prepare(world) {
             const ctx = { ...world.context(), checkpoint: async () => undefined }
-            const { ref } = await analysis.submit(submitRequest(world), ctx)
-            return async (context) => analysis.poll?.(ref, context)
+            const { ref, parts } = await analysis.submit(submitRequest(world), ctx)
+            return async (context) => analysis.poll?.(ref, context, parts)
           },
         }
       : null,
