@@ -108,6 +108,8 @@ async function start(
   const fail = (error: CordboardError) => {
     failure ??= error
     child.kill('SIGKILL')
+    // What nobody will read would keep it from being seen as closed.
+    child.stdout.destroy()
     reader.cancel(error).catch(() => undefined)
   }
   const late = (why: string) =>

@@ -17,6 +17,7 @@ import type { Store } from '../store/port.ts'
 import type { PostgresStore } from '../store/postgres.ts'
 import { openSqliteStore, type SqliteStore } from '../store/sqlite.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
+import { createConvert, findFfmpeg } from './convert.ts'
 import { createHttpFetch } from './http-fetch.ts'
 import { createLog } from './log.ts'
 import { checkMediaHome } from './media-home.ts'
@@ -74,6 +75,8 @@ export async function openDeps(options: OpenOptions): Promise<OpenDeps> {
     const redis =
       services.redisUrl === null ? null : await openRedis(services.redisUrl, services, { now, log })
     if (redis) closing.push(async () => redis.close())
+    const ffmpeg = findFfmpeg()
+    const convert = options.convert ?? (ffmpeg === null ? undefined : createConvert({ path: ffmpeg }))
     const deps: Deps = {
       config,
       store,
@@ -81,6 +84,7 @@ export async function openDeps(options: OpenOptions): Promise<OpenDeps> {
       media,
       http,
       signer: options.signer ?? createSigner(),
+      ...(convert ? { convert } : {}),
       budgets: options.budgets ?? redis?.budgets ?? createMemoryBudgets({ now }),
       vendorTokens: options.vendorTokens ?? createTokens({ store, now, random, log }),
       now,

@@ -6,6 +6,7 @@ import type { Schema } from '../../store/schema.ts'
 import type { Configured } from '../configured.ts'
 import { checkConnection } from './check.ts'
 import { configFindings } from './config.ts'
+import { converterFindings } from './converter.ts'
 import type { Finding } from './finding.ts'
 import { publicUrlFindings } from './public-url.ts'
 import { refusalFindings } from './refusals.ts'
@@ -41,5 +42,11 @@ export async function diagnose(patient: Patient): Promise<Finding[]> {
       ...(await refusalFindings(patient, connection)),
     ]),
   ])
-  return [...configFindings(configured), ...store, ...publicUrl, ...each.flat()]
+  return [
+    ...configFindings(configured),
+    ...converterFindings(configured.config),
+    ...store,
+    ...publicUrl,
+    ...each.flat(),
+  ]
 }
