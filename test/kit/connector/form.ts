@@ -4,8 +4,11 @@ import type { Connector } from '../../../src/connector/contract.ts'
 import { type Fixture, rawOf, type Subject } from './fixtures.ts'
 
 const FILES = ['connector.ts', 'schema.ts', 'map.ts', 'client.ts', 'sandbox.ts', 'README.md', 'fixtures']
-/** `operations.ts` where the API does more than calls need; a folder beside the file of its name where one file is not enough. */
-const MAY_ALSO_HOLD = ['operations.ts', 'operations', 'sandbox']
+/**
+ * `operations.ts` where the API does more than calls need; what a language model is asked, and how its answer is held to
+ * that; a folder beside the file of its name where one file is not enough.
+ */
+const MAY_ALSO_HOLD = ['operations.ts', 'prompt.ts', 'answer.ts', 'operations', 'sandbox']
 const REQUIRED = ['connector.ts', 'schema.ts', 'map.ts', 'sandbox.ts', 'README.md', 'fixtures']
 const SECTIONS = ['Set-up', 'Permissions', 'What is not documented']
 
