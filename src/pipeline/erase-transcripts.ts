@@ -52,6 +52,26 @@ export async function eraseResults(deps: Deps, before: number): Promise<number> 
   return old.length
 }
 
+/** What submissions that never got through had learned half-way; it may hold words of the call. */
+export async function eraseCheckpoints(deps: Deps, before: number): Promise<number> {
+  const { db } = deps.store
+  const place = 'retention.checkpoints'
+  const old = await db
+    .selectFrom('submissions')
+    .select(['id', 'checkpoint'])
+    .where('id', '>', await placeOf(deps, place, ''))
+    .where('id', '<', firstId('sub', before))
+    .orderBy('id')
+    .limit(ROOM)
+    .execute()
+  const last = old.at(-1)
+  if (!last) return 0
+  const ids = old.flatMap(({ id, checkpoint }) => (checkpoint === null ? [] : [id]))
+  const erased = db.updateTable('submissions').set({ checkpoint: null }).where('id', 'in', ids)
+  await deps.store.atomic([], [...(ids.length > 0 ? [erased] : []), remember(deps, place, last.id)])
+  return old.length
+}
+
 /** Transcripts that the phone system brought, and what a call holds of its analysis. */
 export async function eraseFacts(deps: Deps, before: number): Promise<number> {
   const { db } = deps.store

@@ -8,7 +8,13 @@ import {
   MOST_IDS,
   ROOM_CALLS,
 } from './erase-calls.ts'
-import { eraseFacts, eraseResults, firstId, ROOM as ROOM_TRANSCRIPTS } from './erase-transcripts.ts'
+import {
+  eraseCheckpoints,
+  eraseFacts,
+  eraseResults,
+  firstId,
+  ROOM as ROOM_TRANSCRIPTS,
+} from './erase-transcripts.ts'
 import { eraseRefusals } from './refusals.ts'
 import { eraseOrphans, eraseUploads } from './uploads.ts'
 
@@ -47,6 +53,7 @@ export async function enforceRetention(
   if (transcriptMs !== undefined) {
     await repeat(ROOM_TRANSCRIPTS, () => eraseResults(deps, now - transcriptMs))
     await repeat(ROOM_TRANSCRIPTS, () => eraseFacts(deps, now - transcriptMs))
+    await repeat(ROOM_TRANSCRIPTS, () => eraseCheckpoints(deps, now - transcriptMs))
   }
   if (callsMs === undefined) return
   // Read or not: what is this old makes no call any more.
