@@ -77,11 +77,13 @@ export const config = z.object({
       z.object({
         name: name.describe('unique among the scores'),
         describe: z.string().min(1).max(1000).describe('what is measured'),
-        min: z.number().default(0),
-        max: z.number().default(10),
+        min: z.number().default(0).describe('the worst, or the least'),
+        max: z.number().default(10).describe('the best, or the most'),
       }),
     )
     .max(50)
+    .refine((all) => new Set(all.map((one) => one.name)).size === all.length, 'two scores have one name')
+    .refine((all) => all.every(({ min, max }) => min < max), 'min is less than max')
     .default([])
     .describe('what is rated, and on which scale'),
   categories: z.array(name).max(100).default([]).describe('the only categories that a call may get'),
