@@ -59,10 +59,12 @@ function endless(state = { isCancelled: false }) {
 }
 
 /** Processes of this file’s ffmpeg. */
-async function left(): Promise<number> {
-  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'args='])
-  return stdout.split('\n').filter((line) => line.startsWith(path)).length
+async function pids(): Promise<number[]> {
+  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,args='])
+  const lines = stdout.split('\n').map((line) => /^ *(\d+) (.*)$/.exec(line))
+  return lines.flatMap((line) => (line?.[2]?.startsWith(path) ? [Number(line[1])] : []))
 }
+const left = async (): Promise<number> => (await pids()).length
 async function allGone(): Promise<void> {
   await expect.poll(left, { timeout: 10_000, interval: 50 }).toBe(0)
 }
@@ -154,8 +156,20 @@ test.each([
 
 test('a phone system that falls silent does not hold it for ever', async () => {
   const silent = new ReadableStream<Uint8Array>({ start: (c) => c.enqueue(stereoWav({ seconds: 1 })) })
-  const work = new Response(converter({ idleMs: 200 })(silent, { from: 'wav', to: 'mp3', signal })).bytes()
+  const work = new Response(converter({ idleMs: 1_000 })(silent, { from: 'wav', to: 'mp3', signal })).bytes()
   expect(await codeOf(work)).toBe('timeout')
+  await allGone()
+})
+
+test('one that hangs is killed', async () => {
+  const { stream } = endless()
+  const reader = converter({ idleMs: 3_000 })(stream, { from: 'wav', to: 'mp3', signal }).getReader()
+  await reader.read()
+  for (const pid of await pids()) process.kill(pid, 'SIGSTOP')
+  const rest = (async () => {
+    while (!(await reader.read()).done);
+  })()
+  expect(await codeOf(rest)).toBe('timeout')
   await allGone()
 })
 
