@@ -1,5 +1,10 @@
 import { z } from 'zod'
-import type { ConnectorContext, OperationContext, Operations } from '../../src/connector/contract.ts'
+import {
+  type ConnectorContext,
+  type OperationContext,
+  type Operations,
+  operationFor,
+} from '../../src/connector/contract.ts'
 import { utf8 } from '../../src/connector/encoding.ts'
 import { asObject, parseJson } from '../../src/connector/json.ts'
 import { readJson } from '../../src/connector/read.ts'
@@ -9,54 +14,55 @@ import type { Config } from './schema.ts'
 
 /** What Resonaa does beside taking calls. No fields are documented for most of it: the operator's JSON goes as it is. */
 
+const operation = operationFor<Config>()
+
 const docs = 'https://resonaa.com/developer'
 const text = z.string().min(1).max(1000)
-const json = z.string().min(2).max(1_000_000).describe('JSON object with the fields that Resonaa gave you')
+const fields = z.string().min(2).max(1_000_000).describe('JSON object with the fields that Resonaa gave you')
 
 export const operations: Operations<Config> = {
   calls: {
-    add: {
-      says: 'uploads a recording (--file), or has it downloaded (--url)',
+    add: operation({
+      says: 'a recording of yours (--file), or one that Resonaa downloads (--url)',
       docs,
       changes: 'costs',
       input: z.object({
         url: z.url().max(4096).optional().describe('instead of a file'),
-        customer_name: text.optional(),
+        customer_name: text.optional().describe('display name of the customer'),
         user_id: text.optional().describe('UUID of the agent at Resonaa'),
         extension_id: text.optional().describe('the agent’s id elsewhere'),
         order_id: text.optional().describe('your own id of the call'),
       }),
-      async run(input, ctx) {
-        const { url, ...given } = input as Record<string, string | undefined>
+      async run({ url, ...given }, ctx) {
         const fields = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
         if (url !== undefined) return shown(await addCallByUrl(fields, url, ctx), ctx)
         const file = ctx.file()
         const audio = { fileName: file.name, contentType: file.contentType, bytes: file.bytes }
         return shown(await addCall(fields, { ...audio, body: await file.open() }, ctx), ctx)
       },
-    },
+    }),
   },
   customers: {
-    add: {
-      says: 'adds one customer: --json with the fields',
+    add: operation({
+      says: 'one customer, with the fields that you give',
       docs,
       changes: 'changes',
-      input: z.object({ json }),
-      run: async (input, ctx) => shown(await postJson('/api/crm/customers', given(input.json), ctx), ctx),
-    },
-    'add-many': {
-      says: 'adds customers: --json with an array of them',
+      input: z.object({ fields }),
+      run: async (input, ctx) => shown(await postJson('/api/crm/customers', given(input.fields), ctx), ctx),
+    }),
+    'add-many': operation({
+      says: 'several customers, as an array',
       docs,
       changes: 'changes',
-      input: z.object({ json: json.describe('JSON array of customers') }),
+      input: z.object({ fields: fields.describe('JSON array of customers') }),
       async run(input, ctx) {
-        const customers = parsed(input.json)
+        const customers = parsed(input.fields)
         if (!Array.isArray(customers)) throw unfit('an array of customers')
         return shown(await postJson('/api/crm/customers', { customers }, ctx), ctx)
       },
-    },
-    csv: {
-      says: 'adds the customers of a CSV file (--file)',
+    }),
+    csv: operation({
+      says: 'the customers of a CSV file (--file)',
       docs,
       changes: 'changes',
       input: z.object({
@@ -71,33 +77,33 @@ export const operations: Operations<Config> = {
         const file = ctx.file()
         if (input.as === 'text')
           return shown(await postJson('/api/crm/customers', { csv: await textOf(ctx) }, ctx), ctx)
-        const part = { name: String(input.field), fileName: file.name, contentType: 'text/csv' }
+        const part = { name: input.field, fileName: file.name, contentType: 'text/csv' }
         const upload = { ...part, bytes: file.bytes, body: await file.open() }
         return shown(await postForm('/api/crm/customers', {}, upload, ctx), ctx)
       },
-    },
+    }),
   },
   sheets: {
-    upload: {
-      says: 'one phase of a sheet (create, send rows, finalise): --json with its fields',
+    upload: operation({
+      says: 'one phase of a sheet: create a job, send rows, or finalise it',
       docs,
       changes: 'costs',
-      input: z.object({ json }),
-      run: async (input, ctx) => shown(await postJson('/api/resona/upload', given(input.json), ctx), ctx),
-    },
+      input: z.object({ fields }),
+      run: async (input, ctx) => shown(await postJson('/api/resona/upload', given(input.fields), ctx), ctx),
+    }),
   },
   tickets: {
-    upload: {
-      says: 'uploads a conversation as text: --json with its fields',
+    upload: operation({
+      says: 'a conversation as text',
       docs,
       changes: 'costs',
-      input: z.object({ json }),
-      run: async (input, ctx) => shown(await postJson('/api/tickets/upload', given(input.json), ctx), ctx),
-    },
+      input: z.object({ fields }),
+      run: async (input, ctx) => shown(await postJson('/api/tickets/upload', given(input.fields), ctx), ctx),
+    }),
   },
   chat: {
-    ask: {
-      says: 'asks about calls, tickets, reports or the chatbot’s subject: --json with the message and its context',
+    ask: operation({
+      says: 'a question about calls, tickets or reports, with the message and its context',
       docs,
       changes: 'costs',
       input: z.object({
@@ -105,11 +111,11 @@ export const operations: Operations<Config> = {
           .string()
           .regex(/^[a-z][a-z-]{0,63}$/)
           .describe('what stands for the star in /api/*/chat'),
-        json,
+        fields,
       }),
       run: async (input, ctx) =>
-        shown(await postJson(`/api/${String(input.about)}/chat`, given(input.json), ctx), ctx),
-    },
+        shown(await postJson(`/api/${input.about}/chat`, given(input.fields), ctx), ctx),
+    }),
   },
 }
 
@@ -130,7 +136,7 @@ function parsed(value: unknown): unknown {
   try {
     return parseJson(utf8(String(value)))
   } catch (cause) {
-    throw new CordboardError('bad_request', '--json is no JSON that can be read', { cause })
+    throw new CordboardError('bad_request', '--fields is no JSON that can be read', { cause })
   }
 }
 
@@ -140,7 +146,7 @@ function given(value: unknown): Record<string, unknown> {
   return object
 }
 
-const unfit = (expected: string) => new CordboardError('bad_request', `--json is not ${expected}`)
+const unfit = (expected: string) => new CordboardError('bad_request', `--fields is not ${expected}`)
 
 /** The reply as it came; nothing of it is documented. */
 async function shown(response: Response, ctx: ConnectorContext<Config>): Promise<unknown> {

@@ -131,7 +131,7 @@ export interface components {
             audio_url: string;
         });
         CallByUrl: components["schemas"]["CallFields"] & {
-            /** @description Here it is call_url */
+            /** @description Here it is call_url, in the form audio_url. */
             call_url: string;
         };
         CallFields: {
@@ -159,6 +159,9 @@ export interface components {
             api_key: components["schemas"]["ApiKey"];
         } & {
             [key: string]: unknown;
+        };
+        KeyAlone: {
+            api_key: components["schemas"]["ApiKey"];
         };
     };
     responses: {
@@ -237,7 +240,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["CallByUrl"];
+                "application/json": components["schemas"]["CallByUrl"] | components["schemas"]["KeyAlone"];
             };
         };
         responses: {

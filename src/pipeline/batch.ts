@@ -12,8 +12,8 @@ import { whyNotAnalysed } from './plan.ts'
 import { restoredAt, stableName } from './restored.ts'
 import { judge } from './retry.ts'
 import { callRow } from './round.ts'
-import type { Outcome, Running } from './step.ts'
 import { checkpointing } from './send.ts'
+import type { Outcome, Running } from './step.ts'
 
 /** A service that is merely down keeps a batch this many attempts; then its calls go on by themselves. */
 const PATIENCE = 3

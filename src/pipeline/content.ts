@@ -6,7 +6,6 @@ import type { AudioFormat, SubmitRequest } from '../connector/contract.ts'
 import { MADE_FORMATS, type MadeFormat } from '../connector/platform.ts'
 import { CordboardError } from '../errors.ts'
 import { type AcceptedAudio, audioFrom, type Hear } from './audio-source.ts'
-import type { Deps } from './deps.ts'
 import { connectionOf, type Running } from './step.ts'
 
 /** Recordings that can be had, the most worthwhile first: the longest, which of several parts holds the conversation. */
@@ -40,23 +39,23 @@ export function chooseContent(
     const text = fit.isRedacted ? redactTranscript(fit.text, call) : fit.text
     return { of: () => ({ text }), isMade: false }
   }
-  const { recording, audio, to, why } = fit
-  if (to !== null && !deps.convert) return { refused: notConverted(connection.id, why) }
+  const { recording, audio, made } = fit
+  if (made && !deps.convert) return { refused: notConverted(connection.id, made.why) }
+  const to = made?.to ?? null
   const source = connectionOf(deps, call.source.connection)
   const format = to ?? recording.format ?? audio.formats[0] ?? 'mp3'
   const fileOf = (name: string) => ({ format, fileName: `${name}.${format}` })
   return {
     of: (name) => ({ audio: audioFrom(running, source, call, recording, fileOf(name), { to, audio }, hear) }),
-    isMade: to !== null,
+    isMade: made !== null,
   }
 }
 
 interface FittingAudio {
   recording: Recording
   audio: AcceptedAudio
-  /** The format it has to be made into, because of `why`; null: it is taken as it is. */
-  to: MadeFormat | null
-  why: string
+  /** The format that it has to be made into, and why; null: it is taken as it is. */
+  made: { to: MadeFormat; why: string } | null
 }
 
 /** What of a call a backend takes, or why it takes nothing of it: "takes audio, and this call has none". */
@@ -72,15 +71,10 @@ export function fitting(
   if (!audio || ready.length === 0)
     return `takes ${takesText ? 'transcripts' : 'audio'}, and this call has none`
   const recording = ready.find((one) => refusal(one, audio) === null)
-  if (recording) return { recording, audio, to: null, why: '' }
+  if (recording) return { recording, audio, made: null }
   const why = `does not take this recording: ${ready.map((one) => refusal(one, audio)).join('; ')}`
-  const made = convertible(ready, audio)
-  return made ? { ...made, audio, why } : why
-}
-
-/** Why a recording that could be converted is not; null where it can be. For people who ask before anything is sent. */
-export function whyNotMade({ convert }: Pick<Deps, 'convert'>, { to, why }: FittingAudio): string | null {
-  return to === null || convert ? null : `${why}. It could be converted to ${to}, and nothing here does that`
+  const found = convertible(ready, audio)
+  return found ? { recording: found.recording, audio, made: { to: found.to, why } } : why
 }
 
 /** Why a backend does not take a recording, by what is known beforehand; null when it may. */

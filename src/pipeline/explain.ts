@@ -2,7 +2,7 @@ import type { Call } from '../call/call.ts'
 import type { Config, Flow } from '../config/model.ts'
 import type { CallRow } from '../store/schema.ts'
 import { callOf } from './call-row.ts'
-import { fitting, whyNotMade } from './content.ts'
+import { fitting } from './content.ts'
 import { lengthOf, spentToday } from './daily-cap.ts'
 import type { Deps } from './deps.ts'
 import { openBreakers } from './fail-over.ts'
@@ -49,9 +49,8 @@ async function inOrder(deps: Deps, flow: Flow, call: Call): Promise<Explained['b
   const order = [...flow.analyze.filter((id) => !open.has(id)), ...flow.analyze.filter((id) => open.has(id))]
   return Promise.all(
     order.map(async (connection) => {
-      const why = await whyNot(deps, deps.config, connection, call)
-      if (why !== null) return { connection, takes: false, why }
-      if (!open.has(connection)) return { connection, takes: true, why: 'takes it' }
+      const { takes, why } = await judgedBackend(deps, deps.config, connection, call)
+      if (!takes || !open.has(connection)) return { connection, takes, why }
       return {
         connection,
         takes: false,
@@ -61,17 +60,24 @@ async function inOrder(deps: Deps, flow: Flow, call: Call): Promise<Explained['b
   )
 }
 
-async function whyNot(deps: Deps, { connections }: Config, id: string, call: Call): Promise<string | null> {
+async function judgedBackend(
+  deps: Deps,
+  { connections }: Config,
+  id: string,
+  call: Call,
+): Promise<{ takes: boolean; why: string }> {
+  const no = (why: string) => ({ takes: false, why })
   const connection = connections.get(id)
-  if (!connection) return 'is not in the configuration'
+  if (!connection) return no('is not in the configuration')
   const fit = fitting(connection, call)
-  if (typeof fit === 'string') return fit
-  const unmade = 'text' in fit ? null : whyNotMade(deps, fit)
-  if (unmade !== null) return unmade
+  if (typeof fit === 'string') return no(fit)
+  const made = 'text' in fit ? null : fit.made
+  if (made && !deps.convert)
+    return no(`${made.why}. It could be converted to ${made.to}, and nothing here does that`)
+  const yes = { takes: true, why: made ? `takes it, converted to ${made.to}` : 'takes it' }
   const { minutesPerDay } = connection
-  if (minutesPerDay === undefined) return null
+  if (minutesPerDay === undefined) return yes
   const left = minutesPerDay * 60_000 - (await spentToday(deps, id))
-  return lengthOf(call) <= left
-    ? null
-    : `has ${Math.max(0, Math.floor(left / 60_000))} of ${minutesPerDay} minutes left today`
+  if (lengthOf(call) <= left) return yes
+  return no(`has ${Math.max(0, Math.floor(left / 60_000))} of ${minutesPerDay} minutes left today`)
 }

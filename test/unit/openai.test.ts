@@ -8,11 +8,12 @@ import { type Analysis, analysis as analysisSchema, type Transcript } from '../.
 import type { AudioSource, SubmitContext, SubmitRequest } from '../../src/connector/contract.ts'
 import { asCordboardError } from '../../src/errors.ts'
 import { loadSubject } from '../kit/connector/fixtures.ts'
+import { readFolder } from '../kit/connector/folder.ts'
 import { submitRequest } from '../kit/connector/samples.ts'
 import { openWorld } from '../kit/connector/world.ts'
 import { stereoWav } from '../kit/tone.ts'
 
-const subject = loadSubject(connector, new URL('../../connectors/openai/', import.meta.url))
+const subject = loadSubject(connector, readFolder(new URL('../../connectors/openai/', import.meta.url)))
 const role = subject.connector.analysis
 const openWith = (settings: Record<string, unknown> = {}) =>
   openWorld({ ...subject, settings: { ...subject.settings, ...settings } })

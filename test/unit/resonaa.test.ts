@@ -4,10 +4,11 @@ import type { GivenFile, OperationContext, SubmitContext } from '../../src/conne
 import { utf8 } from '../../src/connector/encoding.ts'
 import { asCordboardError } from '../../src/errors.ts'
 import { loadSubject } from '../kit/connector/fixtures.ts'
+import { readFolder } from '../kit/connector/folder.ts'
 import { submitRequest } from '../kit/connector/samples.ts'
 import { openWorld } from '../kit/connector/world.ts'
 
-const subject = loadSubject(connector, new URL('../../connectors/resonaa/', import.meta.url))
+const subject = loadSubject(connector, readFolder(new URL('../../connectors/resonaa/', import.meta.url)))
 const role = subject.connector.analysis
 const openWith = (settings: Record<string, unknown> = {}) =>
   openWorld({ ...subject, settings: { ...subject.settings, ...settings } })
@@ -85,13 +86,13 @@ test('what is done by hand reaches its endpoint with the fields as they were wri
   const world = await openWith()
   await run(world, 'calls', 'add', { url: 'https://media.example.com/a.mp3', order_id: '7' })
   await run(world, 'calls', 'add', { customer_name: 'Acme Corp' }, 'audio')
-  await run(world, 'customers', 'add', { json: '{"name":"Acme","tags":["a"],"api_key":"another"}' })
-  await run(world, 'customers', 'add-many', { json: '[{"name":"A"},{"name":"B"}]' })
+  await run(world, 'customers', 'add', { fields: '{"name":"Acme","tags":["a"],"api_key":"another"}' })
+  await run(world, 'customers', 'add-many', { fields: '[{"name":"A"},{"name":"B"}]' })
   await run(world, 'customers', 'csv', {}, 'name\nAcme\n')
   await run(world, 'customers', 'csv', { as: 'text' }, 'name\nAcme\n')
-  await run(world, 'sheets', 'upload', { json: '{"phase":"create"}' })
-  await run(world, 'tickets', 'upload', { json: '{"text":"hello"}' })
-  await run(world, 'chat', 'ask', { about: 'calls', json: '{"message":"why?"}' })
+  await run(world, 'sheets', 'upload', { fields: '{"phase":"create"}' })
+  await run(world, 'tickets', 'upload', { fields: '{"text":"hello"}' })
+  await run(world, 'chat', 'ask', { about: 'calls', fields: '{"message":"why?"}' })
   expect(fieldsOf(world)).toEqual([
     { kind: 'submission', call_url: 'https://media.example.com/a.mp3', order_id: '7', bytes: null },
     { kind: 'submission', customer_name: 'Acme Corp', fileName: 'given.mp3', bytes: 5 },
@@ -109,14 +110,14 @@ test('JSON that cannot be sent is refused before anything is', async () => {
   const world = await openWith()
   const failures = await Promise.all(
     [
-      run(world, 'tickets', 'upload', { json: 'nonsense' }),
-      run(world, 'tickets', 'upload', { json: '[1]' }),
-      run(world, 'customers', 'add-many', { json: '{"name":"A"}' }),
+      run(world, 'tickets', 'upload', { fields: 'nonsense' }),
+      run(world, 'tickets', 'upload', { fields: '[1]' }),
+      run(world, 'customers', 'add-many', { fields: '{"name":"A"}' }),
     ].map((work) => work.then(() => null, asCordboardError)),
   )
   expect(failures.map((failure) => failure?.code)).toEqual(['bad_request', 'bad_request', 'bad_request'])
   expect(() =>
-    subject.connector.operations?.chat?.ask?.input.parse({ about: '../crm', json: '{}' }),
+    subject.connector.operations?.chat?.ask?.input.parse({ about: '../crm', fields: '{}' }),
   ).toThrow()
   expect(world.requests()).toBe(0)
 })
