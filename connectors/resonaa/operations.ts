@@ -28,13 +28,19 @@ export const operations: Operations<Config> = {
       changes: 'costs',
       input: z.object({
         url: z.url().max(4096).optional().describe('instead of a file'),
-        customer_name: text.optional().describe('display name of the customer'),
-        user_id: text.optional().describe('UUID of the agent at Resonaa'),
-        extension_id: text.optional().describe('the agent’s id elsewhere'),
-        order_id: text.optional().describe('your own id of the call'),
+        customerName: text.optional().describe('display name of the customer'),
+        userId: text.optional().describe('UUID of the agent at Resonaa'),
+        extensionId: text.optional().describe('the agent’s id elsewhere'),
+        orderId: text.optional().describe('your own id of the call'),
       }),
-      async run({ url, ...given }, ctx) {
-        const fields = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+      async run({ url, customerName, userId, extensionId, orderId }, ctx) {
+        const named = {
+          customer_name: customerName,
+          user_id: userId,
+          extension_id: extensionId,
+          order_id: orderId,
+        }
+        const fields = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined))
         if (url !== undefined) return shown(await addCallByUrl(fields, url, ctx), ctx)
         const file = ctx.file()
         const audio = { fileName: file.name, contentType: file.contentType, bytes: file.bytes }

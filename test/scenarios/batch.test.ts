@@ -321,3 +321,15 @@ test('what was gathered before the store was put back is looked for, call by cal
   expect(searches).toBeGreaterThanOrEqual(3)
   expect([files(it), once(it), await states(it)]).toEqual([[3], 3, Array(3).fill('done')])
 })
+
+test('a recording that has to be converted goes by itself, or waits where nothing converts: the others are no later', async () => {
+  for (const convert of [(audio: ReadableStream<Uint8Array>) => audio, undefined]) {
+    await using it = await company(gathering({ count: 3 }))
+    if (convert) it.deps.convert = convert
+    await ring(it, 'c-0', { recording: { format: 'm4a' } })
+    await ringAll(it, 3)
+    await it.settle()
+    const waits = convert ? [] : ['submit config open']
+    expect([files(it), once(it), await issues(it)]).toEqual([[3], convert ? 4 : 3, waits])
+  }
+})

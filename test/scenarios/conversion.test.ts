@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import type { Convert } from '../../src/connector/platform.ts'
 import { createConvert } from '../../src/node/convert.ts'
+import { explainFlow } from '../../src/pipeline/explain.ts'
+import { callRow } from '../../src/pipeline/round.ts'
 import { loadRecording } from '../../src/sandbox/recordings-node.ts'
 import { binaries, FFMPEG } from '../services/binaries.ts'
 import { type Installation, install, sampleCall } from './installation.ts'
@@ -30,6 +32,11 @@ const play = async (it: Installation, bytes?: Uint8Array) => {
 }
 const jobs = (it: Installation) =>
   it.held('sandbox-xosum', 'submission').map(({ fields }) => [fields.status, fields.uploads])
+/** What `cordboard flow explain` says of the one call. */
+const explained = async (it: Installation) => {
+  const { id } = await it.store.db.selectFrom('calls').select('id').executeTakeFirstOrThrow()
+  return (await explainFlow(it.deps, await callRow(it.deps, id))).backends
+}
 const steps = async (it: Installation) => {
   const rows = await it.store.db.selectFrom('steps').selectAll().where('kind', '=', 'submit').execute()
   return rows.map((step) => [step.connection, step.state, step.code])
@@ -39,6 +46,8 @@ test('a WAV reaches a service that takes MP3 as one, and nothing waits', async (
   await using it = await company(await realConvert(), 'sandbox-xosum')
   await play(it)
   expect([jobs(it), await it.calls(), it.crm('call')]).toEqual([[['transcribed', 1]], [['done', null]], 1])
+  const why = 'takes it, converted to mp3'
+  expect(await explained(it)).toEqual([{ connection: 'sandbox-xosum', takes: true, why }])
 })
 
 test('without ffmpeg the call waits, says what to install, and goes on once it is there', async () => {
@@ -51,6 +60,9 @@ test('without ffmpeg the call waits, says what to install, and goes on once it i
     code: 'config',
     says: expect.stringContaining('it is wav, accepted are mp3'),
   })
+  const why =
+    'does not take this recording: it is wav, accepted are mp3. It could be converted to mp3, and nothing here does that'
+  expect(await explained(it)).toEqual([{ connection: 'sandbox-xosum', takes: false, why }])
   it.deps.convert = await realConvert()
   await it.restart()
   await it.settle()

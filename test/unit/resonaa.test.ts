@@ -84,8 +84,8 @@ test('a 2xx that says no is a refusal, in their words', async () => {
 
 test('what is done by hand reaches its endpoint with the fields as they were written', async () => {
   const world = await openWith()
-  await run(world, 'calls', 'add', { url: 'https://media.example.com/a.mp3', order_id: '7' })
-  await run(world, 'calls', 'add', { customer_name: 'Acme Corp' }, 'audio')
+  await run(world, 'calls', 'add', { url: 'https://media.example.com/a.mp3', orderId: '7' })
+  await run(world, 'calls', 'add', { customerName: 'Acme Corp' }, 'audio')
   await run(world, 'customers', 'add', { fields: '{"name":"Acme","tags":["a"],"api_key":"another"}' })
   await run(world, 'customers', 'add-many', { fields: '[{"name":"A"},{"name":"B"}]' })
   await run(world, 'customers', 'csv', {}, 'name\nAcme\n')
@@ -94,7 +94,7 @@ test('what is done by hand reaches its endpoint with the fields as they were wri
   await run(world, 'tickets', 'upload', { fields: '{"text":"hello"}' })
   await run(world, 'chat', 'ask', { about: 'calls', fields: '{"message":"why?"}' })
   expect(fieldsOf(world)).toEqual([
-    { kind: 'submission', call_url: 'https://media.example.com/a.mp3', order_id: '7', bytes: null },
+    { kind: 'submission', call_url: 'https://media.example.com/a.mp3', order_id: '7', bytes: 96_000 },
     { kind: 'submission', customer_name: 'Acme Corp', fileName: 'given.mp3', bytes: 5 },
     { kind: 'customers', name: 'Acme', tags: ['a'] },
     { kind: 'customers', customers: [{ name: 'A' }, { name: 'B' }] },
