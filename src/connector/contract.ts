@@ -84,10 +84,9 @@ export interface ConnectorContext<Config = unknown> {
   readonly fetch: VendorFetch
   /**
    * An access token that all processes share, by a name of the connector's own. `fetchNew` runs in one place at a time,
-   * whoever asks; everybody else waits for its result, or is told `timeout` and comes back. It gets what the last refresh
-   * left, and a `fetch` that is not cut off with the step that happened to ask: an answer that nobody reads may have
-   * used up the refresh token. It ends within 35 s. When it throws, all who wait get that error, and for some seconds
-   * nobody tries again.
+   * whoever asks; all others wait for its result, or are told `timeout` and come back. It gets what the last refresh left,
+   * and a `fetch` that is not cut off with the step that asked: an answer that nobody reads may have used up the refresh
+   * token. It ends within 35 s. When it throws, all who wait get that error, and for some seconds nobody tries again.
    */
   token(
     name: string,

@@ -121,7 +121,9 @@ for (const from of ['submit', 'match', 'write'] as const) {
     await it.play('sandbox-twilio', await sampleCall(it.now()))
     await it.settle()
     const before = it.crm('call')
-    expect(await rerunCall(it.deps, await callId(it), { from, actor: 'operator' })).toMatchObject({ steps: 1 })
+    expect(await rerunCall(it.deps, await callId(it), { from, actor: 'operator' })).toMatchObject({
+      steps: 1,
+    })
     await it.settle()
     expect([await it.calls(), before, it.crm('call'), it.crm('note'), it.crm('contact')]).toEqual([
       [['done', null]],
