@@ -13,6 +13,7 @@ const BENCHES: Record<string, () => Promise<{ run(args: string[]): Promise<void>
   wake: () => import('./wake.ts'),
   soak: () => import('./soak.ts'),
   worker: () => import('./worker.ts'),
+  'worker-calls': () => import('./worker-calls.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

@@ -1,7 +1,10 @@
-import { cpSync, existsSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { emptyFolder, root, run } from './checkout.ts'
+import { emptyFolder, read, root, run } from './checkout.ts'
+import { blocksOf } from './pages.ts'
+import { offline, THREE_CONNECTORS, WRANGLER } from './worker-bundle.ts'
 
 /**
  * What somebody gets who installs the package: it is packed from a copy of the checkout, installed in an empty folder
@@ -23,6 +26,9 @@ const COPIED = [
   'package.json',
   'tsconfig.json',
   'tsconfig.build.json',
+  'tsconfig.build.worker.json',
+  'tsconfig.worker.json',
+  'wrangler.toml',
   'README.md',
   'LICENSE',
   'CHANGELOG.md',
@@ -30,7 +36,7 @@ const COPIED = [
 
 /** Where a published file may be. */
 const ALLOWED =
-  /^(?:package\.json|LICENSE|(?:README|CHANGELOG|ARCHITECTURE|CONTRIBUTING|SECURITY)\.md|docs\/[\w-]+\.md|bin\/cordboard\.js|dist\/(?:src|connectors|openapi|scripts|test\/kit)\/.+)$/
+  /^(?:package\.json|LICENSE|wrangler\.toml|(?:README|CHANGELOG|ARCHITECTURE|CONTRIBUTING|SECURITY)\.md|docs\/[\w-]+\.md|bin\/cordboard\.js|dist\/(?:src|connectors|openapi|scripts|test\/kit)\/.+)$/
 
 interface Packed {
   filename: string
@@ -95,6 +101,16 @@ describe('the packed tarball', () => {
     ])
       expect(paths).toContain(path)
   })
+
+  it('has what a Worker is made of, and every migration of D1', () => {
+    // What wrangler.toml names of src/ stands in dist/src/ of the package.
+    const named = [...read('wrangler.toml').matchAll(/"\.\/src\/([^"]+\.ts)"/g)].map(([, file = '']) => file)
+    expect(named.length).toBeGreaterThanOrEqual(3)
+    for (const file of ['worker.ts', ...named]) expect(paths).toContain(`dist/src/${file.replace(/ts$/, 'js')}`)
+    const migrations = readdirSync(join(root, 'src/store/d1-migrations'))
+    expect(migrations.length).toBeGreaterThan(0)
+    for (const file of migrations) expect(paths).toContain(`dist/src/store/d1-migrations/${file}`)
+  })
 })
 
 describe('installed in an empty folder', () => {
@@ -140,6 +156,29 @@ export type Kit = typeof connectorKit
     expect(existsSync(new URL(kit))).toBe(true)
   })
 
+  it('is bundled into a Worker, with the settings of docs/cloudflare.md', { timeout: 60_000 }, async () => {
+    const folder = join(project.path, 'worker')
+    mkdirSync(folder)
+    symlinkSync(join(project.path, 'node_modules'), join(folder, 'node_modules'), 'dir')
+    writeFileSync(join(folder, 'cordboard.config.ts'), THREE_CONNECTORS)
+    const ready = blocksOf('docs/cloudflare.md').find(({ language }) => language === 'toml')
+    writeFileSync(join(folder, 'wrangler.toml'), settingsOfPackage(ready?.text ?? ''))
+
+    const wrote = await run('npx', ['--no-install', 'cordboard', 'cloudflare'], folder)
+    expect(wrote.code, wrote.err).toBe(0)
+    const written = readFileSync(join(folder, '.cordboard/worker.ts'), 'utf8')
+    const imports = [...written.matchAll(/from "([^"]+)"/g)].map(([, path = '']) => path)
+    expect(imports.length).toBe(5)
+    for (const path of imports) expect(existsSync(join(folder, '.cordboard', path)), path).toBe(true)
+
+    const args = [WRANGLER, 'deploy', '--dry-run', '--outdir', 'out']
+    const bundled = await run(process.execPath, args, folder, offline(folder))
+    expect(bundled.code, bundled.out + bundled.err).toBe(0)
+    const text = readFileSync(join(folder, 'out/worker.js'), 'utf8')
+    for (const part of ['node:fs', 'node:sqlite', 'bullmq', 'ioredis']) expect(text.includes(part), part).toBe(false)
+    console.log(`a Worker of the package: ${kb(text.length)}, ${kb(gzipSync(text).length)} gzip`)
+  })
+
   it('brings the pinned Node along where there is one for the machine', () => {
     const known = ['linux-x64', 'linux-arm64', 'darwin-arm64', 'win32-x64']
     if (!known.includes(`${process.platform}-${process.arch}`)) return
@@ -147,5 +186,12 @@ export type Kit = typeof connectorKit
     expect(statSync(node).size).toBeGreaterThan(0)
   })
 })
+
+/** wrangler.toml with the `[alias]` and `migrations_dir` of a project that uses the package. */
+function settingsOfPackage(shown: string): string {
+  const own = read('wrangler.toml').replace(/^\[alias\]\n(?:.+\n)*/m, shown.match(/^\[alias\]\n(?:.+\n?)*/m)?.[0] ?? '')
+  const [migrations = ''] = shown.match(/^migrations_dir = .*$/m) ?? []
+  return own.replace(/^migrations_dir = .*$/m, migrations)
+}
 
 const kb = (bytes: number) => `${Math.round(bytes / 1024)} KB`
