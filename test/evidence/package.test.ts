@@ -1,4 +1,13 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -68,12 +77,13 @@ beforeAll(async () => {
   const quiet = ['--omit=dev', '--no-audit', '--no-fund', '--prefer-offline']
   const install = await run('npm', ['install', ...quiet, tarball], project.path)
   expect(install.code, install.err).toBe(0)
-}, 200_000)
+}, 300_000)
 
+// Some ten thousand files.
 afterAll(() => {
   copy[Symbol.dispose]()
   project[Symbol.dispose]()
-})
+}, 60_000)
 
 describe('the packed tarball', () => {
   it('holds compiled code and its declarations, and no sources', () => {
@@ -106,7 +116,8 @@ describe('the packed tarball', () => {
     // What wrangler.toml names of src/ stands in dist/src/ of the package.
     const named = [...read('wrangler.toml').matchAll(/"\.\/src\/([^"]+\.ts)"/g)].map(([, file = '']) => file)
     expect(named.length).toBeGreaterThanOrEqual(3)
-    for (const file of ['worker.ts', ...named]) expect(paths).toContain(`dist/src/${file.replace(/ts$/, 'js')}`)
+    for (const file of ['worker.ts', ...named])
+      expect(paths).toContain(`dist/src/${file.replace(/ts$/, 'js')}`)
     const migrations = readdirSync(join(root, 'src/store/d1-migrations'))
     expect(migrations.length).toBeGreaterThan(0)
     for (const file of migrations) expect(paths).toContain(`dist/src/store/d1-migrations/${file}`)
@@ -175,7 +186,8 @@ export type Kit = typeof connectorKit
     const bundled = await run(process.execPath, args, folder, offline(folder))
     expect(bundled.code, bundled.out + bundled.err).toBe(0)
     const text = readFileSync(join(folder, 'out/worker.js'), 'utf8')
-    for (const part of ['node:fs', 'node:sqlite', 'bullmq', 'ioredis']) expect(text.includes(part), part).toBe(false)
+    for (const part of ['node:fs', 'node:sqlite', 'bullmq', 'ioredis'])
+      expect(text.includes(part), part).toBe(false)
     console.log(`a Worker of the package: ${kb(text.length)}, ${kb(gzipSync(text).length)} gzip`)
   })
 
@@ -189,7 +201,10 @@ export type Kit = typeof connectorKit
 
 /** wrangler.toml with the `[alias]` and `migrations_dir` of a project that uses the package. */
 function settingsOfPackage(shown: string): string {
-  const own = read('wrangler.toml').replace(/^\[alias\]\n(?:.+\n)*/m, shown.match(/^\[alias\]\n(?:.+\n?)*/m)?.[0] ?? '')
+  const own = read('wrangler.toml').replace(
+    /^\[alias\]\n(?:.+\n)*/m,
+    shown.match(/^\[alias\]\n(?:.+\n?)*/m)?.[0] ?? '',
+  )
   const [migrations = ''] = shown.match(/^migrations_dir = .*$/m) ?? []
   return own.replace(/^migrations_dir = .*$/m, migrations)
 }
