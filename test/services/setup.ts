@@ -1,5 +1,8 @@
+import { execFile } from 'node:child_process'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { binaries, FFMPEG, POSTGRES, REDIS } from './binaries.ts'
 import { DOOR, endShared, once, type Shared } from './one-per-run.ts'
 import { startPostgres } from './postgres.ts'
@@ -9,7 +12,7 @@ const start: Record<string, () => Promise<Shared>> = { postgres: startPostgres, 
 
 /** Called by vitest, in its own process, around each run. */
 export default async function setup(): Promise<() => Promise<void>> {
-  await fetchMissing()
+  await Promise.all([fetchMissing(), compile()])
   const door = createServer((request, response) => {
     const name = request.url?.slice(1) ?? ''
     const begin = start[name]
@@ -37,4 +40,11 @@ async function fetchMissing(): Promise<void> {
     ({ variable }) => variable === null || process.env[variable] === undefined,
   )
   await Promise.allSettled(wanted.map((one) => binaries(one)))
+}
+
+/** Into NODE_COMPILE_CACHE, which is written when a process ends by itself: those that the tests kill never would. */
+async function compile(): Promise<void> {
+  const program = ['serve', 'work'].map((name) => `import './src/node/${name}.ts'`).join(';')
+  const cwd = fileURLToPath(new URL('../../', import.meta.url))
+  await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program], { cwd })
 }
