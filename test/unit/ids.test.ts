@@ -9,7 +9,20 @@ const anyRandom = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
 describe('an id', () => {
   it('has one distinct prefix per kind', () => {
     const prefixes = Object.values(ID_PREFIXES)
-    expect(prefixes).toEqual(['dlv', 'call', 'evt', 'stp', 'sub', 'bat', 'wbk', 'iss', 'att', 'aud', 'rpl', 'med'])
+    expect(prefixes).toEqual([
+      'dlv',
+      'call',
+      'evt',
+      'stp',
+      'sub',
+      'bat',
+      'wbk',
+      'iss',
+      'att',
+      'aud',
+      'rpl',
+      'med',
+    ])
     expect(new Set(prefixes).size).toBe(prefixes.length)
   })
 
