@@ -14,13 +14,10 @@ const REQUESTS = Number(process.env.CORDBOARD_REQUESTS ?? 12_000)
 /** As src/pipeline/receive.ts has it: more are told to come back before their bodies are read. */
 const MOST_AT_ONCE = 4_000
 const MOST_GROWTH_BYTES = 400 * 1024 * 1024
+/** Vendors hang up after three to five seconds. The promise is one; a busy machine gets some more. */
 const LARGE_BODIES = 300
 const LARGE_BODY_BYTES = 4 * 1024 * 1024
-/**
- * Nobody waits much longer than the others: of so many senders each waits for all others once, which takes what the machine
- * takes; how fast that is, the bench says.
- */
-const MOST_TIMES_THE_MEAN = 3
+const LATE_MS = 3_000
 
 test('with thousands of senders at once, every 2xx is stored, and everybody is answered', {
   timeout: 120_000,
@@ -72,7 +69,7 @@ test('with thousands of senders at once, every 2xx is stored, and everybody is a
   expect(answers.filter(({ status, retryAfter }) => status === 503 && retryAfter === undefined)).toEqual([])
   const [stored] = company.rows('select count(*) as n from deliveries')
   expect(stored?.n).toBe(figures.accepted)
-  expect(figures.p99Ms).toBeLessThan((MOST_TIMES_THE_MEAN * SENDERS * 1_000) / figures.perSecond)
+  expect(figures.p99Ms).toBeLessThan(LATE_MS)
   expect(peak - base).toBeLessThan(MOST_GROWTH_BYTES)
 })
 

@@ -25,7 +25,7 @@ function unreliable(it: Installation, random: () => number): void {
 }
 
 test('200 calls from both phone systems through vendors that fail one time in ten', {
-  timeout: 300_000,
+  timeout: 120_000,
 }, async () => {
   const random = seeded(42)
   await using it = await install({
