@@ -17,6 +17,9 @@ const LIMITS = {
  */
 const PACE = { graceMs: 60_000, bytesPerSecond: 32 * 1024, everyMs: 5_000 }
 
+/** Requests begun in one turn of the loop: enough to keep it busy, few enough for hundreds of turns a second. */
+const PER_TURN = 32
+
 export interface Listener {
   /** `http://127.0.0.1:8080` */
   url: string
@@ -36,7 +39,7 @@ export interface ListenOptions {
 }
 
 export async function listen({ fetch, host, port, pace = PACE }: ListenOptions): Promise<Listener> {
-  const server = createAdaptorServer({ fetch, serverOptions: LIMITS }) as Server
+  const server = createAdaptorServer({ fetch: fewATurn(fetch), serverOptions: LIMITS }) as Server
   cutSlow(server, pace)
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(inWords(error, port, host)))
@@ -47,6 +50,38 @@ export async function listen({ fetch, host, port, pace = PACE }: ListenOptions):
     url: urlOf(server, host),
     drain: (graceMs) => drain(server, graceMs),
     cut: () => server.closeAllConnections(),
+  }
+}
+
+/**
+ * Begins few requests in one turn of the event loop. libuv (1.52) accepts one connection a turn: when thousands of open
+ * ones each have a request in it, a turn lasts a second, and those who wait to be accepted wait until the others are done.
+ */
+function fewATurn(fetch: ListenOptions['fetch']): ListenOptions['fetch'] {
+  const waiting: (() => void)[] = []
+  let begun = 0
+  let next = 0
+  const turn = () => {
+    begun = 0
+    while (begun < PER_TURN && next < waiting.length) {
+      begun += 1
+      waiting[next++]?.()
+    }
+    if (next === waiting.length || next > 1_024) {
+      waiting.splice(0, next)
+      next = 0
+    }
+    if (begun > 0) setImmediate(turn)
+  }
+  return (request) => {
+    if (begun === 0) setImmediate(turn)
+    if (begun < PER_TURN && waiting.length === 0) {
+      begun += 1
+      return fetch(request)
+    }
+    return new Promise((resolve, reject) => {
+      waiting.push(() => Promise.resolve(fetch(request)).then(resolve, reject))
+    })
   }
 }
 
