@@ -85,6 +85,7 @@ export async function loadConnection(
           deliveriesPerMinute: entry.data.deliveriesPerMinute,
           minutesPerDay: entry.data.minutesPerDay,
           recordingWaitMs: entry.data.recordingWaitMs,
+          measureTracks: entry.data.measureTracks,
           redact: entry.data.redact,
           gather: gatherOf(connector, entry.data.gather),
           secrets: [...new Set(resolved.secrets)],

@@ -22,6 +22,8 @@ export interface ConnectionInput {
   minutesPerDay?: number
   /** How long to wait for a recording nobody announced, in ms. */
   recordingWaitMs?: number
+  /** Of a phone system: measure who speaks when in its stereo WAV recordings as they pass; default false. */
+  measureTracks?: boolean
   [key: string]: unknown
 }
 

@@ -31,6 +31,8 @@ export interface Connection {
   minutesPerDay?: number | undefined
   /** How long to wait for a recording nobody announced, in ms; overrides the connector's. */
   recordingWaitMs: number | undefined
+  /** Whether it is measured who speaks when in its stereo WAV recordings. */
+  measureTracks?: boolean | undefined
   /** Whether transcripts leave it redacted; undefined: as its connector wants it. */
   redact?: boolean | undefined
   /** When calls are collected and handed over together: what ends the collecting, whichever comes first. */

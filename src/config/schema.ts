@@ -74,6 +74,10 @@ export const commonKeys = {
     .max(LONGEST_WAIT_MS)
     .optional()
     .describe('how long to wait for a recording that nobody announced'),
+  measureTracks: z
+    .boolean()
+    .optional()
+    .describe('who speaks when is measured in stereo WAV recordings of this phone system as they pass'),
   redact: z
     .boolean()
     .optional()
