@@ -167,9 +167,20 @@ describe('ed25519, Telnyx (telnyx 7.24.0)', () => {
     }
   })
 
-  test('cannot be signed here', async () => {
-    const signed = signRequest(inboundRequest(request), telnyx, { now: NOW, signer: testSigner })
+  test('cannot be signed here: the vendor has the private key', async () => {
+    const real = { ...telnyx, publicKeys: ['eu2zvPjhY6odxV34Z/EsRiERvTodkev4Fq0SlK90Izg='] }
+    const signed = signRequest(inboundRequest(request), real, { now: NOW, signer: testSigner })
     await expect(signed).rejects.toMatchObject({ code: 'bad_request' })
+  })
+
+  test('is signed as the vendor signs where the key is that of the stand-ins', async () => {
+    const unsigned = { ...request, headers: [] }
+    const at = 1_766_998_937_000
+    const headers = await signRequest(inboundRequest(unsigned), telnyx, { now: at, signer: testSigner })
+    expect(Object.entries(headers)).toEqual(request.headers)
+    expect(
+      await verify(await signRaw(unsigned, telnyx, { now: NOW, signer: testSigner }), telnyx),
+    ).toMatchObject(accepted)
   })
 })
 
