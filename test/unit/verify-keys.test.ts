@@ -117,6 +117,19 @@ describe('jwt', () => {
     expect(await verifyToken(await tokenOf(HS256, {}), withAudience)).toMatchObject({ ok: false })
   })
 
+  test.each([
+    ['issued just now', { iat: seconds }, true],
+    ['issued 300 s ago', { iat: seconds - 300 }, true],
+    ['issued longer ago', { iat: seconds - 302 }, false],
+    ['issued 300 s ahead', { iat: seconds + 300 }, true],
+    ['issued further ahead', { iat: seconds + 302 }, false],
+    ['not said when issued', {}, false],
+    ['issued at what is no number', { iat: String(seconds) }, false],
+  ])('with a greatest age: %s', async (_, claims, isAccepted) => {
+    const young = { ...plain, maxAgeMs: 300_000 }
+    expect(await verifyToken(await tokenOf(HS256, claims), young)).toMatchObject({ ok: isAccepted })
+  })
+
   test('what is no token is refused', async () => {
     const deep = encodeBase64Url(utf8('['.repeat(5000)))
     for (const token of ['', 'a', 'a.b', 'a.b.c', '..', `${deep}.${deep}.${deep}`, 'x'.repeat(20_000)]) {
