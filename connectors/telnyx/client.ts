@@ -6,7 +6,7 @@ import type { CheckResult, ConnectorContext } from '../../src/connector/contract
 import { failOn } from '../../src/connector/fail-on.ts'
 import { readReply } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
-import { recordingKey, recordingUrl, toListedEvents } from './map.ts'
+import { recordingKey, toListedEvents } from './map.ts'
 import { type Config, oneRecording, type RecordingRow, recordingPage } from './schema.ts'
 
 type Context = ConnectorContext<Config>
@@ -44,27 +44,26 @@ export async function fetchRecording(recording: Recording, call: Call, ctx: Cont
   })
 }
 
+/** By its leg and start; what began at no known second is the leg's only one; a conference's is known by its id. */
 async function findRow(recording: Recording, ctx: Context): Promise<RecordingRow | undefined> {
   const what = 'Telnyx: look up the recording'
-  const prefix = recordingUrl(ctx.config, '')
-  const known = recording.url?.startsWith(prefix) ? recording.url.slice(prefix.length) : undefined
-  const [leg = '', second] = /^(.*?):(\d{4}-.*)$/.exec(recording.key)?.slice(1) ?? []
-  // Of a conference the key is the id itself; without a start it is the leg, and nothing tells recordings of it apart.
-  const id = known ?? (second === undefined ? undefined : '')
-  if (id !== undefined && id !== '' && /^[\w-]{1,128}$/.test(id)) {
-    try {
-      return (await get(`/v2/recordings/${id}`, {}, oneRecording, what, ctx)).data
-    } catch (error) {
-      if (error instanceof CordboardError && error.code === 'not_found') return undefined
-      throw error
-    }
-  }
-  const query = { 'filter[call_leg_id]': second === undefined ? recording.key : leg, 'page[size]': PAGE_SIZE }
+  const [, leg = recording.key] = /^(.*?):\d{4}-/.exec(recording.key) ?? []
+  const query = { 'filter[call_leg_id]': leg, 'page[size]': PAGE_SIZE }
   const { data } = await get('/v2/recordings', query, recordingPage, what, ctx)
-  return data.find((row) => {
-    const key = recordingKey({ id: row.id, leg: row.call_leg_id, startedAt: row.recording_started_at })
-    return key === recording.key || (second === undefined && row.call_leg_id === recording.key)
-  })
+  const found = data.find(
+    (row) =>
+      leg === recording.key ||
+      recording.key ===
+        recordingKey({ id: row.id, leg: row.call_leg_id, startedAt: row.recording_started_at }),
+  )
+  if (found || leg !== recording.key) return found
+  try {
+    const path = `/v2/recordings/${encodeURIComponent(recording.key)}`
+    return (await get(path, {}, oneRecording, what, ctx)).data
+  } catch (error) {
+    if (error instanceof CordboardError && error.code === 'not_found') return undefined
+    throw error
+  }
 }
 
 function missing(recording: Recording, isListed: boolean, call: Call, ctx: Context): CordboardError {

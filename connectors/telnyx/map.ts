@@ -1,7 +1,6 @@
 import type { Agent, Direction, Leg, Recording, Result } from '../../src/call/call.ts'
 import type { CallEvent, Facts, Phase } from '../../src/call/facts.ts'
 import { normalisePhone, type Phone } from '../../src/call/phone.ts'
-import { apiUrl } from '../../src/connector/api-url.ts'
 import type { MapContext } from '../../src/connector/contract.ts'
 import { type Config, formatsOf, type RecordingRow, type SeenLeg, type SeenRecording } from './schema.ts'
 
@@ -27,7 +26,10 @@ interface Ends {
   to: Phone
 }
 
-export function endsOf({ from: caller, to: called, direction }: Partial<SeenLeg>, ctx: Context): Ends {
+export function endsOf(
+  { from: caller, to: called, direction }: Pick<SeenLeg, 'from' | 'to'> & Partial<Pick<SeenLeg, 'direction'>>,
+  ctx: Context,
+): Ends {
   const from = normalisePhone(caller, ctx.region)
   const to = normalisePhone(called, ctx.region)
   const ends = (role: Role): Ends => ({ role, from, to })
@@ -230,18 +232,13 @@ export function toRecordingEvent(seen: SeenRecording, { config }: Context): Call
   const recording: Recording = { key, state: 'ready' }
   const [format] = seen.formats
   if (format) recording.format = format
-  if (seen.id !== undefined) recording.url = recordingUrl(config, seen.id)
   const span = Date.parse(seen.endedAt ?? '') - Date.parse(seen.startedAt ?? '')
-  const durationMs = seen.durationMs ?? (span >= 0 ? span : undefined)
-  if (durationMs !== undefined) recording.durationMs = durationMs
+  if (span >= 0) recording.durationMs = span
   if (seen.channels === 'dual' || seen.channels === 'single')
     recording.channels = seen.channels === 'dual' ? 2 : 1
   if (seen.channels === 'dual' && config.tracks) recording.tracks = config.tracks
   return { key: `${key}:saved`, callId: seen.session, phase: 'recorded', facts: { recordings: [recording] } }
 }
-
-export const recordingUrl = ({ baseUrl }: Config, id: string): string =>
-  apiUrl(baseUrl, `/v2/recordings/${id}`)
 
 /**
  * A row of the list, as its webhook would have told it; and, for a call whose webhooks were all lost, that it is over. The
@@ -264,7 +261,6 @@ export function toListedEvents(row: RecordingRow, isPast: boolean, ctx: Context)
     formats: formatsOf(row.download_urls),
     startedAt,
     endedAt,
-    durationMs: row.duration_millis,
   }
   const saved = toRecordingEvent(seen, ctx)
   if (!isPast || isConference || leg === undefined || endedAt === undefined) return [saved]

@@ -85,7 +85,6 @@ export interface SeenRecording {
   formats: readonly ('mp3' | 'wav')[]
   startedAt: string | undefined
   endedAt: string | undefined
-  durationMs?: number | undefined
 }
 
 /** In which formats there is a link. */
@@ -140,7 +139,6 @@ export const recordingRow = z.object({
   source: orNothing(z.string().max(32)),
   from: words,
   to: words,
-  duration_millis: orNothing(z.int().nonnegative()),
   download_urls: urls,
 })
 export type RecordingRow = z.output<typeof recordingRow>
