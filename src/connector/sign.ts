@@ -4,8 +4,11 @@ import { asObject, parseJson } from './json.ts'
 import { checkSecrets, keyOf } from './keys.ts'
 import { inboundRequest, type RawRequest } from './request.ts'
 import { fieldOf, signedBytes } from './signed-text.ts'
+import { STAND_IN_PUBLIC_KEY, signAsStandIn } from './stand-in-key.ts'
 import type {
   CustomVerification,
+  Ed25519Verification,
+  Freshness,
   HmacVerification,
   JwtVerification,
   TokenVerification,
@@ -35,7 +38,7 @@ export async function signRequest(
     case 'nothing':
       return {}
     case 'ed25519':
-      throw cannot('only the vendor has the private key', 'Use a request that the vendor signed')
+      return signEd25519(request, verification, tools)
   }
 }
 
@@ -77,9 +80,7 @@ async function signHmac(
 ) {
   const { hash, header, prefix = '', freshness, encoding } = verification
   const secret = newest(verification.secrets)
-  const added: Record<string, string> = freshness
-    ? { [freshness.header]: String(freshness.unit === 's' ? Math.floor(now / 1000) : now) }
-    : {}
+  const added = timeHeader(freshness, now)
   const signed = signedBytes(verification.signed, withHeaders(request, added))
   if ('refused' in signed) throw cannot(signed.refused, 'Add it to the request')
   const mac = await signer.hmac(hash, keyOf(secret, verification.secretEncoding), signed.data)
@@ -87,6 +88,31 @@ async function signHmac(
   if (first === undefined)
     throw new CordboardError('config', 'The connector names no encoding of its signature')
   return { ...added, [header]: prefix + encodeAs(first, mac) }
+}
+
+/** Only for accounts whose key is that of the stand-ins: a vendor's private key is nowhere but with the vendor. */
+async function signEd25519(
+  request: VerifiableRequest,
+  { header, encoding, signed, publicKeys, freshness }: Ed25519Verification,
+  { now }: VerifyTools,
+) {
+  if (!publicKeys.includes(STAND_IN_PUBLIC_KEY)) {
+    throw cannot(
+      'only the vendor has the private key',
+      `Use a request that the vendor signed, or the stand-ins’ public key ${STAND_IN_PUBLIC_KEY}`,
+    )
+  }
+  const added = timeHeader(freshness, now)
+  const bytes = signedBytes(signed, withHeaders(request, added))
+  if ('refused' in bytes) throw cannot(bytes.refused, 'Add it to the request')
+  const data = typeof bytes.data === 'string' ? utf8(bytes.data) : bytes.data
+  return { ...added, [header]: encodeAs(encoding, await signAsStandIn(data)) }
+}
+
+function timeHeader(freshness: Freshness | undefined, now: number): Record<string, string> {
+  return freshness
+    ? { [freshness.header]: String(freshness.unit === 's' ? Math.floor(now / 1000) : now) }
+    : {}
 }
 
 function withHeaders(request: VerifiableRequest, added: Record<string, string>): VerifiableRequest {

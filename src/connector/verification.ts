@@ -71,6 +71,8 @@ export interface JwtVerification {
   publicKeys?: readonly string[]
   issuer?: string
   audience?: string
+  /** How far the claim `iat` may differ from our clock, both ways, in milliseconds: for tokens that do not expire. */
+  maxAgeMs?: number
   /** Claim that must equal the hash of the raw body, when the vendor binds it. */
   bodyHashClaim?: { claim: string; hash: Hash; encoding: Encoding }
 }

@@ -117,6 +117,19 @@ describe('jwt', () => {
     expect(await verifyToken(await tokenOf(HS256, {}), withAudience)).toMatchObject({ ok: false })
   })
 
+  test.each([
+    ['issued just now', { iat: seconds }, true],
+    ['issued 300 s ago', { iat: seconds - 300 }, true],
+    ['issued longer ago', { iat: seconds - 302 }, false],
+    ['issued 300 s ahead', { iat: seconds + 300 }, true],
+    ['issued further ahead', { iat: seconds + 302 }, false],
+    ['not said when issued', {}, false],
+    ['issued at what is no number', { iat: String(seconds) }, false],
+  ])('with a greatest age: %s', async (_, claims, isAccepted) => {
+    const young = { ...plain, maxAgeMs: 300_000 }
+    expect(await verifyToken(await tokenOf(HS256, claims), young)).toMatchObject({ ok: isAccepted })
+  })
+
   test('what is no token is refused', async () => {
     const deep = encodeBase64Url(utf8('['.repeat(5000)))
     for (const token of ['', 'a', 'a.b', 'a.b.c', '..', `${deep}.${deep}.${deep}`, 'x'.repeat(20_000)]) {
@@ -167,9 +180,20 @@ describe('ed25519, Telnyx (telnyx 7.24.0)', () => {
     }
   })
 
-  test('cannot be signed here', async () => {
-    const signed = signRequest(inboundRequest(request), telnyx, { now: NOW, signer: testSigner })
+  test('cannot be signed here: the vendor has the private key', async () => {
+    const real = { ...telnyx, publicKeys: ['eu2zvPjhY6odxV34Z/EsRiERvTodkev4Fq0SlK90Izg='] }
+    const signed = signRequest(inboundRequest(request), real, { now: NOW, signer: testSigner })
     await expect(signed).rejects.toMatchObject({ code: 'bad_request' })
+  })
+
+  test('is signed as the vendor signs where the key is that of the stand-ins', async () => {
+    const unsigned = { ...request, headers: [] }
+    const at = 1_766_998_937_000
+    const headers = await signRequest(inboundRequest(unsigned), telnyx, { now: at, signer: testSigner })
+    expect(Object.entries(headers)).toEqual(request.headers)
+    expect(
+      await verify(await signRaw(unsigned, telnyx, { now: NOW, signer: testSigner }), telnyx),
+    ).toMatchObject(accepted)
   })
 })
 
