@@ -24,6 +24,7 @@ export const connectorIds = [
   'twilio',
   'xosum',
   'zadarma',
+  'zoom-phone',
 ] as const
 
 export type ConnectorId = (typeof connectorIds)[number]
@@ -134,6 +135,12 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
     roles: ['telephony'],
     can: ['telephony.webhook', 'telephony.recording', 'telephony.recordingUrl', 'telephony.calls'],
   },
+  'zoom-phone': {
+    name: 'Zoom Phone',
+    docs: 'https://developers.zoom.us/docs/phone/',
+    roles: ['telephony'],
+    can: ['telephony.webhook', 'telephony.recording', 'telephony.calls'],
+  },
 }
 
 const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connector }>>> = {
@@ -148,6 +155,7 @@ const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connec
   twilio: () => import('./twilio/connector.ts'),
   xosum: () => import('./xosum/connector.ts'),
   zadarma: () => import('./zadarma/connector.ts'),
+  'zoom-phone': () => import('./zoom-phone/connector.ts'),
 }
 
 const sandboxes: Readonly<Record<ConnectorId, () => Promise<{ createSandbox: CreateSandbox }>>> = {
@@ -162,6 +170,7 @@ const sandboxes: Readonly<Record<ConnectorId, () => Promise<{ createSandbox: Cre
   twilio: () => import('./twilio/sandbox.ts'),
   xosum: () => import('./xosum/sandbox.ts'),
   zadarma: () => import('./zadarma/sandbox.ts'),
+  'zoom-phone': () => import('./zoom-phone/sandbox.ts'),
 }
 
 export async function loadConnector(id: string): Promise<Connector> {
