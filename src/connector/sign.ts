@@ -1,3 +1,4 @@
+import { toWallClock } from '../call/zone.ts'
 import { CordboardError } from '../errors.ts'
 import { encodeAs, encodeBase64, encodeBase64Url, utf8 } from './encoding.ts'
 import { asObject, parseJson } from './json.ts'
@@ -6,6 +7,7 @@ import { inboundRequest, type RawRequest } from './request.ts'
 import { fieldOf, signedBytes } from './signed-text.ts'
 import type {
   CustomVerification,
+  Freshness,
   HmacVerification,
   JwtVerification,
   TokenVerification,
@@ -77,9 +79,7 @@ async function signHmac(
 ) {
   const { hash, header, prefix = '', freshness, encoding } = verification
   const secret = newest(verification.secrets)
-  const added: Record<string, string> = freshness
-    ? { [freshness.header]: String(freshness.unit === 's' ? Math.floor(now / 1000) : now) }
-    : {}
+  const added = freshness ? { [freshness.header]: timeText(now, freshness) } : {}
   const signed = signedBytes(verification.signed, withHeaders(request, added))
   if ('refused' in signed) throw cannot(signed.refused, 'Add it to the request')
   const mac = await signer.hmac(hash, keyOf(secret, verification.secretEncoding), signed.data)
@@ -87,6 +87,11 @@ async function signHmac(
   if (first === undefined)
     throw new CordboardError('config', 'The connector names no encoding of its signature')
   return { ...added, [header]: prefix + encodeAs(first, mac) }
+}
+
+function timeText(now: number, { unit, timeZone = 'UTC' }: Freshness): string {
+  if (unit === 'clock') return toWallClock(now, timeZone)
+  return String(unit === 's' ? Math.floor(now / 1000) : now)
 }
 
 function withHeaders(request: VerifiableRequest, added: Record<string, string>): VerifiableRequest {
@@ -99,14 +104,16 @@ function withHeaders(request: VerifiableRequest, added: Record<string, string>):
 async function signCustom(
   request: VerifiableRequest,
   verification: CustomVerification,
-  { signer }: VerifyTools,
+  { now, signer }: VerifyTools,
 ) {
-  const claims = verification.claims(request)
+  const { freshness } = verification
+  const added = freshness ? { [freshness.header]: timeText(now, freshness) } : {}
+  const claims = verification.claims(withHeaders(request, added))
   if ('refused' in claims) throw cannot(claims.refused, 'Correct the request')
   const [first] = claims
   if (!first) throw cannot('the connector finds nothing to sign in it', 'Correct the request')
   const mac = await signer.hmac(first.hash, newest(verification.secrets), first.signed)
-  return { [verification.header]: encodeAs(first.encoding, mac) }
+  return { ...added, [verification.header]: encodeAs(first.encoding, mac) }
 }
 
 function tokenHeader(
