@@ -38,7 +38,9 @@ export async function fetchRecording(recording: Recording, call: Call, ctx: Cont
   if (link === null) throw missing(`${what}: the call has no link to it`, call, ctx)
   // Storage, not the API: it has a budget of its own, which is none.
   const response = await ctx.fetch(link, { redirects: 3, maxBytes: RECORDING_MAX_BYTES, bucket: 'storage' })
-  if (response.status !== 403 && response.status !== 404) return failOn(response, { what, now: ctx.now })
+  const codeOf = (status: number) => (status === 401 ? 'gone' : undefined)
+  if (response.status !== 403 && response.status !== 404)
+    return failOn(response, { what, now: ctx.now, codeOf })
   await response.body?.cancel()
   throw missing(`${what}: HTTP ${response.status}`, call, ctx)
 }

@@ -154,6 +154,17 @@ describe('Aircall: recordings', () => {
     expect(await failure()).toMatchObject({ code: 'not_found', retry: 'never' })
   })
 
+  it('a refusal by storage is about the link, not about our key', async () => {
+    const world = await openChanged((url) =>
+      url.pathname.startsWith('/v1/')
+        ? Response.json({ call: { id: 1, recording: 'https://storage.example.com/1.mp3' } })
+        : new Response('', { status: 401 }),
+    )
+    expect(
+      await failureOf(Promise.resolve(fetchRecording?.(recording, commonCall(), context(world)))),
+    ).toMatchObject({ code: 'gone' })
+  })
+
   it('a link without https is not followed', async () => {
     const world = await openChanged(() =>
       Response.json({ call: { id: 1, recording: 'http://storage.example.com/1.mp3' } }),
