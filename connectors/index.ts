@@ -13,6 +13,7 @@ export interface ConnectorInfo {
 }
 
 export const connectorIds = [
+  'aircall',
   'cyberdev',
   'generic',
   'hubspot',
@@ -30,6 +31,12 @@ export const connectorIds = [
 export type ConnectorId = (typeof connectorIds)[number]
 
 export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
+  aircall: {
+    name: 'Aircall',
+    docs: 'https://developer.aircall.io/api-references/',
+    roles: ['telephony'],
+    can: ['telephony.webhook', 'telephony.recording', 'telephony.calls'],
+  },
   cyberdev: {
     name: 'CyberDev',
     docs: 'https://docs.cyberdev.app/api-reference/audio-upload',
@@ -144,6 +151,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
 }
 
 const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connector }>>> = {
+  aircall: () => import('./aircall/connector.ts'),
   cyberdev: () => import('./cyberdev/connector.ts'),
   generic: () => import('./generic/connector.ts'),
   hubspot: () => import('./hubspot/connector.ts'),
@@ -159,6 +167,7 @@ const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connec
 }
 
 const sandboxes: Readonly<Record<ConnectorId, () => Promise<{ createSandbox: CreateSandbox }>>> = {
+  aircall: () => import('./aircall/sandbox.ts'),
   cyberdev: () => import('./cyberdev/sandbox.ts'),
   generic: () => import('./generic/sandbox.ts'),
   hubspot: () => import('./hubspot/sandbox.ts'),

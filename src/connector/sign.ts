@@ -1,3 +1,4 @@
+import { toWallClock } from '../call/zone.ts'
 import { CordboardError } from '../errors.ts'
 import { encodeAs, encodeBase64, encodeBase64Url, utf8 } from './encoding.ts'
 import { asObject, parseJson } from './json.ts'
@@ -110,9 +111,12 @@ async function signEd25519(
 }
 
 function timeHeader(freshness: Freshness | undefined, now: number): Record<string, string> {
-  return freshness
-    ? { [freshness.header]: String(freshness.unit === 's' ? Math.floor(now / 1000) : now) }
-    : {}
+  return freshness ? { [freshness.header]: timeText(now, freshness) } : {}
+}
+
+function timeText(now: number, { unit, timeZone = 'UTC' }: Freshness): string {
+  if (unit === 'clock') return toWallClock(now, timeZone)
+  return String(unit === 's' ? Math.floor(now / 1000) : now)
 }
 
 function withHeaders(request: VerifiableRequest, added: Record<string, string>): VerifiableRequest {
@@ -125,14 +129,15 @@ function withHeaders(request: VerifiableRequest, added: Record<string, string>):
 async function signCustom(
   request: VerifiableRequest,
   verification: CustomVerification,
-  { signer }: VerifyTools,
+  { now, signer }: VerifyTools,
 ) {
-  const claims = verification.claims(request)
+  const added = timeHeader(verification.freshness, now)
+  const claims = verification.claims(withHeaders(request, added))
   if ('refused' in claims) throw cannot(claims.refused, 'Correct the request')
   const [first] = claims
   if (!first) throw cannot('the connector finds nothing to sign in it', 'Correct the request')
   const mac = await signer.hmac(first.hash, newest(verification.secrets), first.signed)
-  return { [verification.header]: encodeAs(first.encoding, mac) }
+  return { ...added, [verification.header]: encodeAs(first.encoding, mac) }
 }
 
 function tokenHeader(

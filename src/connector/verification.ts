@@ -34,7 +34,10 @@ export type Place =
 export interface Freshness {
   /** Header that carries the sender's time; it must be part of what is signed. */
   header: string
-  unit: 's' | 'ms'
+  /** `clock`: `2026-03-04 11:22:33`, of a clock in `timeZone`. */
+  unit: 's' | 'ms' | 'clock'
+  /** IANA name; default UTC. */
+  timeZone?: string
   /** How far it may differ from our clock, both ways, in milliseconds. */
   toleranceMs: number
 }
@@ -106,6 +109,8 @@ export interface CustomVerification {
   /** Header that carries the signature: where a signer of fixtures puts it. */
   header: string
   secrets: readonly string[]
+  /** Every claim must have this header in its text: nothing here can see whether it has. */
+  freshness?: Freshness
   /** Also lists its claims when the header is missing (`given` is empty then): the engine refuses, a signer signs. */
   claims(request: VerifiableRequest): readonly Claim[] | { refused: string }
   digests?(

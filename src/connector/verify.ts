@@ -1,3 +1,4 @@
+import { toInstant } from '../call/zone.ts'
 import { CordboardError } from '../errors.ts'
 import { decodeAs, utf8 } from './encoding.ts'
 import { verifyJwt } from './jwt.ts'
@@ -72,7 +73,7 @@ async function verifyHmac(
   checkSecrets(secrets)
   const given = signaturesIn(request, verification)
   if ('refused' in given) return refuse(given.refused)
-  const stale = freshness && staleness(request, freshness, verification.signed, now)
+  const stale = freshness && signedStaleness(request, freshness, verification.signed, now)
   if (stale) return refuse(stale)
   const signed = signedBytes(verification.signed, request)
   if ('refused' in signed) return refuse(signed.refused)
@@ -120,25 +121,40 @@ function signaturesIn(
   return { signatures: prefix === undefined ? own : own.map((text) => text.slice(prefix.length)) }
 }
 
-/** Why the request is too old or too new, or null. */
-function staleness(
+/** An unsigned time says nothing: whoever replays a request would write the present one. */
+function signedStaleness(
   request: VerifiableRequest,
-  { header, unit, toleranceMs }: Freshness,
+  freshness: Freshness,
   signed: readonly SignedPart[],
   now: number,
 ): string | null {
-  // An unsigned time says nothing: whoever replays a request would write the present one.
+  const { header } = freshness
   const isSigned = signed.some(
     (part) => 'header' in part && part.header.toLowerCase() === header.toLowerCase(),
   )
   if (!isSigned) throw new CordboardError('config', `The connector does not sign its time header ${header}`)
+  return staleness(request, freshness, now)
+}
+
+/** Why the request is too old or too new, or null. */
+function staleness(request: VerifiableRequest, freshness: Freshness, now: number): string | null {
+  const { header, unit, toleranceMs } = freshness
   const value = request.headers.get(header)
   if (!value) return `the header ${header} is missing`
-  if (!/^\d{1,16}$/.test(value)) return `the header ${header} is no time in ${unit}`
-  const age = now - Number(value) * (unit === 's' ? 1000 : 1)
+  const at = timeOf(value, freshness)
+  if (at === null) return `the header ${header} is no time in ${unit}`
+  const age = now - at
   if (Math.abs(age) <= toleranceMs) return null
   const seconds = Math.round(Math.abs(age) / 1000)
   return `the timestamp is ${seconds} s ${age > 0 ? 'old' : 'ahead of our clock'}, ${toleranceMs / 1000} allowed`
+}
+
+function timeOf(value: string, { unit, timeZone = 'UTC' }: Freshness): number | null {
+  if (unit !== 'clock') return /^\d{1,16}$/.test(value) ? Number(value) * (unit === 's' ? 1000 : 1) : null
+  if (!/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/.test(value)) return null
+  return Number.isNaN(Date.parse(`${value.replace(' ', 'T')}Z`))
+    ? null
+    : Date.parse(toInstant(value, timeZone))
 }
 
 function misfit(secrets: readonly string[], url: string | null): string {
@@ -175,7 +191,7 @@ async function verifyEd25519(
   checkSecrets(publicKeys, 'public key')
   const given = request.headers.get(header)
   if (!given) return refuse(`the header ${header} is missing`)
-  const stale = freshness && staleness(request, freshness, signed, now)
+  const stale = freshness && signedStaleness(request, freshness, signed, now)
   if (stale) return refuse(stale)
   const bytes = signedBytes(signed, request)
   if ('refused' in bytes) return refuse(bytes.refused)
@@ -197,11 +213,13 @@ const MAX_CLAIMS = 32
 async function verifyCustom(
   request: VerifiableRequest,
   verification: CustomVerification,
-  { signer }: VerifyTools,
+  { now, signer }: VerifyTools,
 ): Promise<Verified> {
-  const { header, secrets } = verification
+  const { header, secrets, freshness } = verification
   checkSecrets(secrets)
   if (!request.headers.get(header)) return refuse(`the header ${header} is missing`)
+  const stale = freshness && staleness(request, freshness, now)
+  if (stale) return refuse(stale)
   const listed = readable(() => verification.claims(request))
   if ('refused' in listed) return refuse(listed.refused)
   const claims = listed.slice(0, MAX_CLAIMS).flatMap((claim) => {
