@@ -4,15 +4,16 @@ import { encodeAs, encodeBase64, encodeBase64Url, utf8 } from './encoding.ts'
 import { asObject, parseJson } from './json.ts'
 import { checkSecrets, keyOf } from './keys.ts'
 import { inboundRequest, type RawRequest } from './request.ts'
-import { fieldOf, signedBytes } from './signed-text.ts'
+import { fieldOf, hashedBytes, signedBytes } from './signed-text.ts'
 import { STAND_IN_PUBLIC_KEY, signAsStandIn } from './stand-in-key.ts'
 import type {
   CustomVerification,
   Ed25519Verification,
   Freshness,
+  HashVerification,
   HmacVerification,
   JwtVerification,
-  TokenVerification,
+  Place,
   VerifiableRequest,
   Verification,
 } from './verification.ts'
@@ -30,8 +31,10 @@ export async function signRequest(
   switch (verification.scheme) {
     case 'hmac':
       return signHmac(request, verification, tools)
+    case 'hash':
+      return headerAt(request, verification.place, await hashOf(request, verification, tools))
     case 'token':
-      return tokenHeader(request, verification)
+      return headerAt(request, verification.place, newest(verification.secrets))
     case 'jwt':
       return signJwt(request, verification, tools)
     case 'custom':
@@ -50,18 +53,22 @@ export async function signRaw(
   tools: VerifyTools,
 ): Promise<RawRequest> {
   const request = inboundRequest(raw)
-  if (verification.scheme !== 'token' || 'header' in verification.place || 'basic' in verification.place) {
+  const isPlaced = verification.scheme === 'token' || verification.scheme === 'hash'
+  if (!isPlaced || 'header' in verification.place || 'basic' in verification.place) {
     const headers = new Headers(request.headers)
     for (const [name, value] of Object.entries(await signRequest(request, verification, tools)))
       headers.set(name, value)
     return { ...raw, headers }
   }
   const { place } = verification
-  const secret = newest(verification.secrets)
-  if ('field' in place) return { ...raw, body: withField(request, place.field, secret) }
-  if ('query' in place) return { ...raw, url: withQuery(raw.url, place.query, secret) }
+  const proof =
+    verification.scheme === 'token'
+      ? newest(verification.secrets)
+      : await hashOf(request, verification, tools)
+  if ('field' in place) return { ...raw, body: withField(request, place.field, proof) }
+  if ('query' in place) return { ...raw, url: withQuery(raw.url, place.query, proof) }
   const [base = '', query] = raw.url.split('?', 2)
-  const last = `/${encodeURIComponent(secret)}`
+  const last = `/${encodeURIComponent(proof)}`
   return {
     ...raw,
     url: `${base.replace(/\/[^/]*$/, last)}${query === undefined ? '' : `?${query}`}`,
@@ -140,19 +147,26 @@ async function signCustom(
   return { ...added, [verification.header]: encodeAs(first.encoding, mac) }
 }
 
-function tokenHeader(
+async function hashOf(
   request: VerifiableRequest,
-  { place, secrets }: TokenVerification,
-): Record<string, string> {
-  const secret = newest(secrets)
-  if ('header' in place) return { [place.header]: `${place.prefix ?? ''}${secret}` }
+  { hash, encoding, signed, secrets }: HashVerification,
+  { signer }: VerifyTools,
+): Promise<string> {
+  const text = hashedBytes(signed, newest(secrets), request)
+  if ('refused' in text) throw cannot(text.refused, 'Add it to the request')
+  return encodeAs(encoding, await signer.digest(hash, text.data))
+}
+
+/** The header that carries a token or signature; none when the request has it where it belongs. */
+function headerAt(request: VerifiableRequest, place: Place, proof: string): Record<string, string> {
+  if ('header' in place) return { [place.header]: `${place.prefix ?? ''}${proof}` }
   if ('basic' in place) {
-    const pair = place.basic === 'password' ? `cordboard:${secret}` : secret
+    const pair = place.basic === 'password' ? `cordboard:${proof}` : proof
     return { authorization: `Basic ${encodeBase64(utf8(pair))}` }
   }
-  if ('field' in place && fieldOf(request, place.field) === secret) return {}
+  if ('field' in place && fieldOf(request, place.field) === proof) return {}
   const where = 'field' in place ? `field ${place.field}` : 'query' in place ? `query ${place.query}` : 'path'
-  throw cannot(`its proof is a token in the ${where}, not a header`, `Put the secret there before sending`)
+  throw cannot(`its proof stands in the ${where}, not in a header`, `Put it there before sending`)
 }
 
 async function signJwt(

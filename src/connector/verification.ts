@@ -57,6 +57,20 @@ export interface HmacVerification {
   freshness?: Freshness
 }
 
+/**
+ * A plain hash over a text that holds the secret, for vendors that make no HMAC: `sha256(key + body + secret)`. The secret
+ * closes the text. Where it only stood in front, whoever saw one signed text could sign a longer one (length extension).
+ */
+export interface HashVerification {
+  scheme: 'hash'
+  hash: Hash
+  encoding: Encoding
+  /** Where the signature stands. */
+  place: Exclude<Place, { basic: string }>
+  signed: readonly (SignedPart | { secret: true })[]
+  secrets: readonly string[]
+}
+
 export interface TokenVerification {
   scheme: 'token'
   place: Place
@@ -126,6 +140,7 @@ export interface NothingVerification {
 
 export type Verification =
   | HmacVerification
+  | HashVerification
   | TokenVerification
   | JwtVerification
   | Ed25519Verification

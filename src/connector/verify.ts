@@ -5,12 +5,13 @@ import { verifyJwt } from './jwt.ts'
 import { checkSecrets, ed25519Key, keyOf } from './keys.ts'
 import { maskSecrets } from './mask.ts'
 import type { Signer } from './platform.ts'
-import { type Refused, signedBytes, valueAt } from './signed-text.ts'
+import { hashedBytes, type Refused, signedBytes, valueAt } from './signed-text.ts'
 import type {
   CustomVerification,
   Ed25519Verification,
   Encoding,
   Freshness,
+  HashVerification,
   HmacVerification,
   SignedPart,
   TokenVerification,
@@ -43,6 +44,8 @@ export function verifyRequest(
   switch (verification.scheme) {
     case 'hmac':
       return verifyHmac(request, verification, tools)
+    case 'hash':
+      return verifyHash(request, verification, tools)
     case 'token':
       return verifyToken(request, verification, tools)
     case 'jwt':
@@ -96,7 +99,7 @@ async function verifyHmac(
   return refuse(misfit(secrets, verification.signed.some(isUrl) ? request.url : null))
 }
 
-const isUrl = (part: SignedPart) => 'url' in part || 'urlDecoded' in part || 'path' in part
+const isUrl = (part: SignedPart | { secret: true }) => 'url' in part || 'urlDecoded' in part || 'path' in part
 
 function signaturesIn(
   request: VerifiableRequest,
@@ -164,6 +167,27 @@ function misfit(secrets: readonly string[], url: string | null): string {
   const shown = maskSecrets(url.replace(/\?.*$/s, ''), secrets).slice(0, 300)
   const query = url.includes('?') ? ' and its query as received' : ''
   return `the signature does not fit ${which}; the URL that was signed is expected to be ${shown}${query}`
+}
+
+async function verifyHash(
+  request: VerifiableRequest,
+  { hash, encoding, place, signed, secrets }: HashVerification,
+  { signer }: VerifyTools,
+): Promise<Verified> {
+  checkSecrets(secrets)
+  const given = valueAt(place, request)
+  if ('refused' in given) return refuse(given.refused)
+  const bytes =
+    given.length > MAX_SIGNATURE_LENGTH ? null : decodeAs(encoding, new TextDecoder().decode(given))
+  if (bytes === null) return refuse(`the signature is not written as ${encoding}`)
+  for (const [index, secret] of secrets.entries()) {
+    const text = hashedBytes(signed, secret, request)
+    if ('refused' in text) return refuse(text.refused)
+    const pending = signer.digest(hash, text.data)
+    const digest = pending instanceof Promise ? await pending : pending
+    if (signer.equal(digest, bytes)) return { ok: true, with: nth(index, secrets) }
+  }
+  return refuse(misfit(secrets, signed.some(isUrl) ? request.url : null))
 }
 
 async function verifyToken(

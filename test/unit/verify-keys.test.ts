@@ -6,6 +6,7 @@ import { signRaw, signRequest } from '../../src/connector/sign.ts'
 import type {
   CustomVerification,
   Ed25519Verification,
+  HashVerification,
   JwtVerification,
 } from '../../src/connector/verification.ts'
 import { accepted, NOW, raw, refused, verify } from '../kit/requests.ts'
@@ -194,6 +195,90 @@ describe('ed25519, Telnyx (telnyx 7.24.0)', () => {
     expect(
       await verify(await signRaw(unsigned, telnyx, { now: NOW, signer: testSigner }), telnyx),
     ).toMatchObject(accepted)
+  })
+})
+
+describe('hash, as for Mango Office (node:crypto, 2026-11-20)', () => {
+  const mango: HashVerification = {
+    scheme: 'hash',
+    hash: 'sha256',
+    encoding: 'hex',
+    place: { field: 'sign' },
+    signed: [{ text: 'b5c1a8e2f4d64b7c9e0f1a2b3c4d5e6f' }, { field: 'json' }, { secret: true }],
+    secrets: ['9f8e7d6c5b4a39281706f5e4d3c2b1a0'],
+  }
+  const form = (fields: Record<string, string>) =>
+    raw({
+      body: new URLSearchParams(fields).toString(),
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    })
+  const json = '{"x":"Привет"}'
+  const sign = '468b0631822df2d03cf400eda8090aa34c2bda7e45b56af572e23e8692c41952'
+
+  test('accepted when the text with one of the secrets fits, as it was received', async () => {
+    expect(await verify(form({ sign, json }), { ...mango, secrets: ['new', ...mango.secrets] })).toEqual({
+      ok: true,
+      with: 'secret 2 of 2',
+    })
+    expect(await verify(form({ sign, json: '{"x": "Привет"}' }), mango)).toEqual(
+      refused('the signature does not fit the secret'),
+    )
+    expect(await verify(form({ sign, json }), { ...mango, secrets: ['another'] })).toMatchObject({
+      ok: false,
+    })
+  })
+
+  test('what is missing, empty, too long or no hex refuses', async () => {
+    expect(await verify(form({ json }), mango)).toEqual(refused('the field sign is missing'))
+    expect(await verify(form({ sign: '', json }), mango)).toEqual(refused('the field sign is missing'))
+    expect(await verify(form({ sign }), mango)).toEqual(
+      refused('the field json, which is signed, is missing'),
+    )
+    for (const other of ['zz', `${sign}0`, '00'.repeat(1000)]) {
+      expect(await verify(form({ sign: other, json }), mango)).toEqual(
+        refused('the signature is not written as hex'),
+      )
+    }
+    expect(await verify(form({ sign: sign.slice(2), json }), mango)).toMatchObject({ ok: false })
+  })
+
+  test.each<HashVerification['signed']>([[], [{ body: true }], [{ secret: true }, { body: true }]])(
+    'a text that does not end with the secret, %j, is a mistake of the connector',
+    async (...signed) => {
+      const attempt = verify(form({ sign, json }), { ...mango, signed })
+      await expect(attempt).rejects.toMatchObject({ code: 'config' })
+    },
+  )
+
+  test('no secret or an empty one is a mistake of the configuration', async () => {
+    for (const secrets of [[], [''], ['x', ' ']])
+      await expect(verify(form({ sign, json }), { ...mango, secrets })).rejects.toMatchObject({
+        code: 'config',
+      })
+  })
+
+  test.each<HashVerification['place']>([
+    { header: 'x-sign' },
+    { header: 'x-sign', prefix: 'sha256=' },
+    { query: 'sign' },
+    { field: 'sign' },
+    { path: true },
+  ])('what signRaw makes with %j verifies', async (place) => {
+    const request = { ...form({ json, sign: 'old' }), url: 'https://hooks.example.com/hooks/acme/old' }
+    const verification = { ...mango, place }
+    const signed = await signRaw(request, verification, { now: NOW, signer: testSigner })
+    expect(await verify(signed, verification)).toEqual({ ok: true, with: 'secret 1 of 1' })
+  })
+
+  test('signRequest leaves a field alone that is right, and says where a wrong one belongs', async () => {
+    const tools = { now: NOW, signer: testSigner }
+    expect(await signRequest(inboundRequest(form({ sign, json })), mango, tools)).toEqual({})
+    await expect(
+      signRequest(inboundRequest(form({ sign: 'old', json })), mango, tools),
+    ).rejects.toMatchObject({
+      code: 'bad_request',
+      why: expect.stringContaining('field sign'),
+    })
   })
 })
 
