@@ -14,6 +14,7 @@ export interface ConnectorInfo {
 
 export const connectorIds = [
   'aircall',
+  'asterisk',
   'cyberdev',
   'generic',
   'hubspot',
@@ -36,6 +37,12 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
     docs: 'https://developer.aircall.io/api-references/',
     roles: ['telephony'],
     can: ['telephony.webhook', 'telephony.recording', 'telephony.calls'],
+  },
+  asterisk: {
+    name: 'Asterisk and FreePBX',
+    docs: 'https://docs.asterisk.org/Configuration/Reporting/Call-Detail-Records-CDR/CDR-Specification/',
+    roles: ['telephony'],
+    can: ['telephony.webhook', 'telephony.recording'],
   },
   cyberdev: {
     name: 'CyberDev',
@@ -152,6 +159,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
 
 const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connector }>>> = {
   aircall: () => import('./aircall/connector.ts'),
+  asterisk: () => import('./asterisk/connector.ts'),
   cyberdev: () => import('./cyberdev/connector.ts'),
   generic: () => import('./generic/connector.ts'),
   hubspot: () => import('./hubspot/connector.ts'),
@@ -168,6 +176,7 @@ const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connec
 
 const sandboxes: Readonly<Record<ConnectorId, () => Promise<{ createSandbox: CreateSandbox }>>> = {
   aircall: () => import('./aircall/sandbox.ts'),
+  asterisk: () => import('./asterisk/sandbox.ts'),
   cyberdev: () => import('./cyberdev/sandbox.ts'),
   generic: () => import('./generic/sandbox.ts'),
   hubspot: () => import('./hubspot/sandbox.ts'),
