@@ -13,6 +13,7 @@ export interface ConnectorInfo {
 }
 
 export const connectorIds = [
+  'amazon-connect',
   'cyberdev',
   'generic',
   'hubspot',
@@ -28,6 +29,12 @@ export const connectorIds = [
 export type ConnectorId = (typeof connectorIds)[number]
 
 export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
+  'amazon-connect': {
+    name: 'Amazon Connect',
+    docs: 'https://docs.aws.amazon.com/connect/latest/adminguide/',
+    roles: ['telephony'],
+    can: ['telephony.webhook', 'telephony.recording', 'telephony.recordingUrl', 'telephony.calls'],
+  },
   cyberdev: {
     name: 'CyberDev',
     docs: 'https://docs.cyberdev.app/api-reference/audio-upload',
@@ -130,6 +137,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
 }
 
 const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connector }>>> = {
+  'amazon-connect': () => import('./amazon-connect/connector.ts'),
   cyberdev: () => import('./cyberdev/connector.ts'),
   generic: () => import('./generic/connector.ts'),
   hubspot: () => import('./hubspot/connector.ts'),
@@ -143,6 +151,7 @@ const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connec
 }
 
 const sandboxes: Readonly<Record<ConnectorId, () => Promise<{ createSandbox: CreateSandbox }>>> = {
+  'amazon-connect': () => import('./amazon-connect/sandbox.ts'),
   cyberdev: () => import('./cyberdev/sandbox.ts'),
   generic: () => import('./generic/sandbox.ts'),
   hubspot: () => import('./hubspot/sandbox.ts'),
