@@ -14,6 +14,7 @@ export interface ConnectorInfo {
 
 export const connectorIds = [
   'aircall',
+  'amazon-connect',
   'asterisk',
   'cyberdev',
   'generic',
@@ -38,6 +39,12 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
     docs: 'https://developer.aircall.io/api-references/',
     roles: ['telephony'],
     can: ['telephony.webhook', 'telephony.recording', 'telephony.calls'],
+  },
+  'amazon-connect': {
+    name: 'Amazon Connect',
+    docs: 'https://docs.aws.amazon.com/connect/latest/adminguide/',
+    roles: ['telephony'],
+    can: ['telephony.webhook', 'telephony.recording', 'telephony.recordingUrl', 'telephony.calls'],
   },
   asterisk: {
     name: 'Asterisk and FreePBX',
@@ -166,6 +173,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
 
 const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connector }>>> = {
   aircall: () => import('./aircall/connector.ts'),
+  'amazon-connect': () => import('./amazon-connect/connector.ts'),
   asterisk: () => import('./asterisk/connector.ts'),
   cyberdev: () => import('./cyberdev/connector.ts'),
   generic: () => import('./generic/connector.ts'),
@@ -184,6 +192,7 @@ const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connec
 
 const sandboxes: Readonly<Record<ConnectorId, () => Promise<{ createSandbox: CreateSandbox }>>> = {
   aircall: () => import('./aircall/sandbox.ts'),
+  'amazon-connect': () => import('./amazon-connect/sandbox.ts'),
   asterisk: () => import('./asterisk/sandbox.ts'),
   cyberdev: () => import('./cyberdev/sandbox.ts'),
   generic: () => import('./generic/sandbox.ts'),
