@@ -15,6 +15,7 @@ export interface ConnectorInfo {
 export const connectorIds = [
   'asterisk',
   'cyberdev',
+  'freeswitch',
   'generic',
   'hubspot',
   'intake',
@@ -48,6 +49,12 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
       'analysis.poll',
       'analysis.batch',
     ],
+  },
+  freeswitch: {
+    name: 'FreeSWITCH',
+    docs: 'https://developer.signalwire.com/freeswitch/FreeSWITCH-Explained/Modules/mod_json_cdr_4653451/',
+    roles: ['telephony'],
+    can: ['telephony.webhook', 'telephony.recording'],
   },
   generic: {
     name: 'Generic webhook',
@@ -139,6 +146,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
 const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connector }>>> = {
   asterisk: () => import('./asterisk/connector.ts'),
   cyberdev: () => import('./cyberdev/connector.ts'),
+  freeswitch: () => import('./freeswitch/connector.ts'),
   generic: () => import('./generic/connector.ts'),
   hubspot: () => import('./hubspot/connector.ts'),
   intake: () => import('./intake/connector.ts'),
@@ -153,6 +161,7 @@ const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connec
 const sandboxes: Readonly<Record<ConnectorId, () => Promise<{ createSandbox: CreateSandbox }>>> = {
   asterisk: () => import('./asterisk/sandbox.ts'),
   cyberdev: () => import('./cyberdev/sandbox.ts'),
+  freeswitch: () => import('./freeswitch/sandbox.ts'),
   generic: () => import('./generic/sandbox.ts'),
   hubspot: () => import('./hubspot/sandbox.ts'),
   intake: () => import('./intake/sandbox.ts'),

@@ -54,8 +54,7 @@ export function parseXml(source: string): XmlElement {
     } else if (start !== undefined) {
       if (++count > MAX_ELEMENTS) throw invalid(`it holds more than ${MAX_ELEMENTS} elements`)
       if (open.length > MAX_DEPTH) throw invalid(`it is nested deeper than ${MAX_DEPTH} levels`)
-      if (within === holder && holder.children.length > 0)
-        throw invalid('it has more than one root element')
+      if (within === holder && holder.children.length > 0) throw invalid('it has more than one root element')
       const element: Open = { name: start, attributes: attributesOf(attributes), children: [], text: '' }
       within.children.push(element)
       if (!isEmpty) open.push(element)
