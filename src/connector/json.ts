@@ -28,6 +28,41 @@ export function parseJson(body: Uint8Array, mostBytes = MAX_BYTES): unknown {
   return value
 }
 
+/**
+ * The same for a vendor that writes ids as numbers of more than fifteen digits: whole numbers that a JavaScript number may
+ * not hold exactly come as text.
+ */
+export function parseExactJson(body: Uint8Array, mostBytes = MAX_BYTES): unknown {
+  const value = parseJson(body, mostBytes)
+  const text = new TextDecoder().decode(body)
+  return /\d{16}/.test(text) ? parseJson(new TextEncoder().encode(quoted(text)), 2 * mostBytes) : value
+}
+
+/** Valid JSON with its long whole numbers in quotes. Digits inside of texts are left alone. */
+function quoted(json: string): string {
+  let out = ''
+  let from = 0
+  for (let i = 0; i < json.length; i++) {
+    const code = json.charCodeAt(i)
+    if (code === QUOTE) {
+      for (i++; i < json.length && json.charCodeAt(i) !== QUOTE; i++)
+        if (json.charCodeAt(i) === BACKSLASH) i++
+    } else if (code === MINUS || isDigit(code)) {
+      NUMBER.lastIndex = i
+      const number = NUMBER.exec(json)?.[0] ?? '-'
+      if (/^-?\d{16,}$/.test(number)) {
+        out += `${json.slice(from, i)}"${number}"`
+        from = i + number.length
+      }
+      i += number.length - 1
+    }
+  }
+  return out + json.slice(from)
+}
+
+const NUMBER = /[\d.eE+-]+/y
+const isDigit = (code: number) => code >= 0x30 && code <= 0x39
+
 /** The value as an object with fields, or null. */
 export function asObject(value: unknown): Record<string, unknown> | null {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -38,6 +73,7 @@ export function asObject(value: unknown): Record<string, unknown> | null {
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const COMMA = 0x2c
+const MINUS = 0x2d
 
 function checkBounds(body: Uint8Array, mostBytes: number): void {
   if (body.length > mostBytes) {

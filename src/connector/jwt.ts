@@ -7,6 +7,8 @@ import type { JwtVerification, VerifiableRequest } from './verification.ts'
 import type { Verified, VerifyTools } from './verify.ts'
 
 const MAX_TOKEN_LENGTH = 16_384
+/** Of one that is the whole body: everything that there is to say stands in it. */
+const MAX_BODY_LENGTH = 1024 * 1024
 /** How far the sender's clock may be off. */
 const LEEWAY_S = 60
 
@@ -23,9 +25,10 @@ export async function verifyJwt(
   if (algorithms.some((name) => name !== 'HS256')) checkSecrets(verification.publicKeys ?? [], 'public key')
   const value = valueAt('header' in place ? { prefix: 'Bearer ', ...place } : place, request)
   if ('refused' in value) return refuse(value.refused)
-  if (value.length > MAX_TOKEN_LENGTH) return refuse('the token is too long')
+  if (value.length > ('body' in place ? MAX_BODY_LENGTH : MAX_TOKEN_LENGTH))
+    return refuse('the token is too long')
 
-  const [head, claims, signature, more] = new TextDecoder().decode(value).trim().split('.')
+  const [head, claims, signature, more] = partsOf(value)
   const header = partOf(head)
   const bytes = decodeBase64Url(signature ?? '')
   if (!header || claims === undefined || !bytes || more !== undefined)
@@ -42,6 +45,22 @@ export async function verifyJwt(
   const wrong =
     wrongClaim(payload, verification, tools.now) ?? (await wrongBody(payload, request, verification, tools))
   return wrong ? refuse(wrong) : { ok: true, with: `${fitting}, ${algorithm}` }
+}
+
+/** White space around it is not part of it, nor are the quotes of a body that was written as a JSON text. */
+const partsOf = (token: Uint8Array): string[] =>
+  new TextDecoder()
+    .decode(token)
+    .trim()
+    .replace(/^"([^"]*)"$/, '$1')
+    .split('.')
+
+/** What the token says, as bytes of JSON: for who reads it once it was verified. Throws `invalid_payload`. */
+export function claimsOf(token: Uint8Array): Uint8Array {
+  const parts = partsOf(token)
+  const claims = parts.length === 3 && parts[1] ? decodeBase64Url(parts[1]) : null
+  if (claims) return claims
+  throw new CordboardError('invalid_payload', 'The body is no JSON Web Token')
 }
 
 async function fittingKey(

@@ -2,6 +2,7 @@ import { toWallClock } from '../call/zone.ts'
 import { CordboardError } from '../errors.ts'
 import { encodeAs, encodeBase64, encodeBase64Url, utf8 } from './encoding.ts'
 import { asObject, parseJson } from './json.ts'
+import { claimsOf } from './jwt.ts'
 import { checkSecrets, keyOf } from './keys.ts'
 import { inboundRequest, type RawRequest } from './request.ts'
 import { fieldOf, hashedBytes, signedBytes } from './signed-text.ts'
@@ -53,6 +54,9 @@ export async function signRaw(
   tools: VerifyTools,
 ): Promise<RawRequest> {
   const request = inboundRequest(raw)
+  if (verification.scheme === 'jwt' && 'body' in verification.place) {
+    return { ...raw, body: utf8(await tokenOf(claimsIn(raw.body), verification, tools)) }
+  }
   const isPlaced = verification.scheme === 'token' || verification.scheme === 'hash'
   if (!isPlaced || 'header' in verification.place || 'basic' in verification.place) {
     const headers = new Headers(request.headers)
@@ -169,14 +173,9 @@ function headerAt(request: VerifiableRequest, place: Place, proof: string): Reco
   throw cannot(`its proof stands in the ${where}, not in a header`, `Put it there before sending`)
 }
 
-async function signJwt(
-  request: VerifiableRequest,
-  verification: JwtVerification,
-  { now, signer }: VerifyTools,
-) {
-  const { place, algorithms, issuer, audience, bodyHashClaim } = verification
-  if (!algorithms.includes('HS256'))
-    throw cannot('only the vendor has the private key', 'Use a request of the vendor')
+async function signJwt(request: VerifiableRequest, verification: JwtVerification, tools: VerifyTools) {
+  const { now, signer } = tools
+  const { place, issuer, audience, bodyHashClaim } = verification
   if (!('header' in place)) throw cannot('its token is not in a header', 'Use a request of the vendor')
   const iat = Math.floor(now / 1000)
   const claims: Record<string, unknown> = { iat, exp: iat + 300 }
@@ -186,10 +185,25 @@ async function signJwt(
     const digest = await signer.digest(bodyHashClaim.hash, request.body)
     claims[bodyHashClaim.claim] = encodeAs(bodyHashClaim.encoding, digest)
   }
-  const part = (value: unknown) => encodeBase64Url(utf8(JSON.stringify(value)))
-  const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`
-  const mac = await signer.hmac('sha256', newest(verification.secrets), signed)
-  return { [place.header]: `${place.prefix ?? 'Bearer '}${signed}.${encodeBase64Url(mac)}` }
+  const token = await tokenOf(utf8(JSON.stringify(claims)), verification, tools)
+  return { [place.header]: `${place.prefix ?? 'Bearer '}${token}` }
+}
+
+async function tokenOf(
+  claims: Uint8Array,
+  { algorithms, secrets }: JwtVerification,
+  { signer }: VerifyTools,
+): Promise<string> {
+  if (!algorithms.includes('HS256'))
+    throw cannot('only the vendor has the private key', 'Use a request of the vendor')
+  const head = encodeBase64Url(utf8(JSON.stringify({ alg: 'HS256', typ: 'JWT' })))
+  const signed = `${head}.${encodeBase64Url(claims)}`
+  return `${signed}.${encodeBase64Url(await signer.hmac('sha256', newest(secrets), signed))}`
+}
+
+/** Of a body that is a token already what it says, to be signed anew; else the body itself. */
+function claimsIn(body: Uint8Array): Uint8Array {
+  return /^[\w-]+\.[\w-]+\.[\w-]*$/.test(new TextDecoder().decode(body).trim()) ? claimsOf(body) : body
 }
 
 function withQuery(url: string, name: string, value: string): string {

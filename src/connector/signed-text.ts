@@ -106,6 +106,7 @@ export function valueAt(place: Place, request: VerifiableRequest): Uint8Array | 
     return utf8(value.slice(prefix.length))
   }
   if ('basic' in place) return basicAt(place.basic, request)
+  if ('body' in place) return request.body.length > 0 ? request.body : { refused: 'the body is missing' }
   const [what, value] =
     'query' in place
       ? [`query parameter ${place.query}`, queryOf(request.url).get(place.query)]

@@ -22,12 +22,13 @@ export type SignedPart =
 
 /**
  * Where a plain value stands in the request. `field` is a top-level field of a form or JSON body; `path` is the last
- * segment of the URL's path.
+ * segment of the URL's path; `body` is the whole body: a vendor that sends what it says as a JSON Web Token, and only that.
  */
 export type Place =
   | { header: string; prefix?: string }
   | { query: string }
   | { path: true }
+  | { body: true }
   | { field: string }
   | { basic: 'password' | 'user:password' }
 

@@ -1,6 +1,7 @@
 import { generateKeyPairSync, sign as signBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { encodeBase64Url, encodeHex, utf8 } from '../../src/connector/encoding.ts'
+import { claimsOf } from '../../src/connector/jwt.ts'
 import { inboundRequest } from '../../src/connector/request.ts'
 import { signRaw, signRequest } from '../../src/connector/sign.ts'
 import type {
@@ -139,6 +140,49 @@ describe('jwt', () => {
     expect(await verifyToken(`${await tokenOf(HS256, {})}.more`)).toMatchObject({ ok: false })
     expect(await verifyToken(await tokenOf({ ...HS256, crit: ['exp'] }, {}))).toEqual(refused(/extension/))
     expect(await verifyToken(await tokenOf(HS256, ['no object']))).toMatchObject({ ok: false })
+  })
+
+  test('Dialpad (jsonwebtoken 9): the whole body is the token', async () => {
+    const dialpad: JwtVerification = {
+      scheme: 'jwt',
+      place: { body: true },
+      algorithms: ['HS256'],
+      secrets: ['dialpad_webhook_secret_01234567'],
+    }
+    const token =
+      'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJjYWxsX2lkIjo1MDEyMzQ1Njc4OTAxMjQ4LCJzdGF0ZSI6Imhhbmd1cCIsImRpcmVjdGlvbiI6ImluYm91bmQiLCJkYXRlX3N0YXJ0ZWQiOjE3NjY5OTg4MDAwMDAsImRhdGVfcmFuZyI6MTc2Njk5ODgwMzAwMCwiZGF0ZV9jb25uZWN0ZWQiOjE3NjY5OTg4MTAwMDAsImRhdGVfZW5kZWQiOjE3NjY5OTg5MzcwMDAsImV2ZW50X3RpbWVzdGFtcCI6MTc2Njk5ODkzNzQxMiwiZHVyYXRpb24iOjEyNzAwMCwidG90YWxfZHVyYXRpb24iOjEzNzAwMCwiZXh0ZXJuYWxfbnVtYmVyIjoiKzMzNjEyMzQ1Njc4IiwiaW50ZXJuYWxfbnVtYmVyIjoiKzMzMTg0ODgwMDAwIiwidGFyZ2V0Ijp7ImlkIjo2MDAxLCJ0eXBlIjoidXNlciIsIm5hbWUiOiJBbGljZSBNYXJ0aW4iLCJlbWFpbCI6ImFsaWNlLm1hcnRpbkBleGFtcGxlLmNvbSIsInBob25lIjoiKzMzMTg0ODgwMDAwIn0sImNvbnRhY3QiOnsiaWQiOiJjMSIsInR5cGUiOiJsb2NhbCIsIm5hbWUiOiJKZWFuIER1cG9udCIsImVtYWlsIjoiIiwicGhvbmUiOiIrMzM2MTIzNDU2NzgifSwid2FzX3JlY29yZGVkIjp0cnVlfQ.Bf_LEu0GK92hYlqUa_hsfcolyRFaBhxznQQG-Rnn4vU'
+    for (const body of [token, `\n${token}\n`, `"${token}"`]) {
+      expect(await verify(raw({ body }), dialpad)).toEqual({ ok: true, with: 'secret 1 of 1, HS256' })
+      expect(JSON.parse(new TextDecoder().decode(claimsOf(utf8(body))))).toMatchObject({ state: 'hangup' })
+    }
+    const [head = '', claims = '', mac = ''] = token.split('.')
+    const none = encodeBase64Url(utf8('{"alg":"none","typ":"JWT"}'))
+    for (const body of [
+      '',
+      new TextDecoder().decode(claimsOf(utf8(token))),
+      `${head}.${claims}`,
+      `${head}.${claims}.`,
+      `${none}.${claims}.`,
+      `${none}.${claims}.${mac}`,
+      `${head}.${claims.replace('J', 'K')}.${mac}`,
+      `"${token}`,
+    ]) {
+      expect(await verify(raw({ body }), dialpad), body.slice(0, 60)).toMatchObject({ ok: false })
+    }
+  })
+
+  test('a token that is the body may be as long as what there is to say; one in a header may not', async () => {
+    const long = utf8(JSON.stringify({ text: 'x'.repeat(60_000) }))
+    const inBody: JwtVerification = { ...plain, place: { body: true } }
+    const tools = { now: NOW, signer: testSigner }
+    const signed = await signRaw(raw({ body: new TextDecoder().decode(long) }), inBody, tools)
+    expect(await verify(signed, inBody)).toMatchObject(accepted)
+    expect(claimsOf(signed.body)).toEqual(long)
+    // Signed anew with another secret, it still says the same.
+    const again = await signRaw(signed, { ...inBody, secrets: ['another-secret'] }, tools)
+    expect(claimsOf(again.body)).toEqual(long)
+    expect(await verify(again, inBody)).toMatchObject({ ok: false })
+    expect(await verifyToken(new TextDecoder().decode(signed.body))).toMatchObject({ ok: false })
   })
 
   test('what we sign verifies', async () => {
