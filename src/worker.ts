@@ -114,7 +114,10 @@ function openDeps({ config }: Configured, env: Bindings, context: ExecutionConte
   const store = openD1Store({ database: env.DB })
   const queue = createCloudflareQueue({
     queues: { others: env.STEPS, recordings: env.MEDIA_STEPS },
-    streams: (lane) => config.connections.get(lane)?.connector.analysis !== undefined,
+    streams: (lane) => {
+      const { analysis, telephony } = config.connections.get(lane)?.connector ?? {}
+      return analysis !== undefined || telephony?.intake !== undefined
+    },
     waitUntil: (work) => context.waitUntil(work),
     now,
     log,

@@ -19,6 +19,7 @@ export const ID_PREFIXES = {
   audit: 'aud',
   replay: 'rpl',
   upload: 'med',
+  import: 'imp',
 } as const
 
 export type IdPrefix = (typeof ID_PREFIXES)[keyof typeof ID_PREFIXES]

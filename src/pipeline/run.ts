@@ -7,6 +7,7 @@ import { batch } from './batch.ts'
 import { callback } from './callback.ts'
 import { conclude, type Watch } from './conclude.ts'
 import type { Deps } from './deps.ts'
+import { importStep } from './import.ts'
 import { match } from './match.ts'
 import { merge } from './merge.ts'
 import { poll } from './poll.ts'
@@ -22,6 +23,7 @@ const KINDS: Record<StepKind, (running: Running) => Promise<Outcome>> = {
   callback,
   match,
   write,
+  import: importStep,
 }
 
 /** A batch that lost against another worker's change of the same call is made anew this often before it comes back later. */
