@@ -159,7 +159,9 @@ test(`a day of ${CALLS} calls from all phone systems, with repetitions, disorder
 
   // At the CRM: each call once, each customer once; at the services: each answered call once.
   expect([it.crm('call'), it.crm('contact')]).toEqual([CALLS, CUSTOMERS])
-  const keys = ['sandbox-xosum', 'sandbox-transcripto'].flatMap((id) => it.held(id, 'submission')).map(({ key }) => key)
+  const keys = ['sandbox-xosum', 'sandbox-transcripto']
+    .flatMap((id) => it.held(id, 'submission'))
+    .map(({ key }) => key)
   expect([keys.length, new Set(keys).size]).toEqual([CALLS - sent.missed, CALLS - sent.missed])
   expect([sent.twice, sent.backwards]).toEqual([27, 30])
   expect(sent.forged).toBeGreaterThan(10)
