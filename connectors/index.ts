@@ -23,6 +23,7 @@ export const connectorIds = [
   'telnyx',
   'transcripto',
   'twilio',
+  'vonage',
   'xosum',
   'zadarma',
 ] as const
@@ -121,6 +122,12 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
     roles: ['telephony'],
     can: ['telephony.webhook', 'telephony.recording', 'telephony.calls'],
   },
+  vonage: {
+    name: 'Vonage',
+    docs: 'https://developer.vonage.com/en/voice/voice-api/webhook-reference',
+    roles: ['telephony'],
+    can: ['telephony.webhook', 'telephony.recording', 'telephony.calls'],
+  },
   xosum: {
     name: 'Xosum',
     docs: 'https://docs.xosum.am/api-reference/introduction',
@@ -154,6 +161,7 @@ const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connec
   telnyx: () => import('./telnyx/connector.ts'),
   transcripto: () => import('./transcripto/connector.ts'),
   twilio: () => import('./twilio/connector.ts'),
+  vonage: () => import('./vonage/connector.ts'),
   xosum: () => import('./xosum/connector.ts'),
   zadarma: () => import('./zadarma/connector.ts'),
 }
@@ -169,6 +177,7 @@ const sandboxes: Readonly<Record<ConnectorId, () => Promise<{ createSandbox: Cre
   telnyx: () => import('./telnyx/sandbox.ts'),
   transcripto: () => import('./transcripto/sandbox.ts'),
   twilio: () => import('./twilio/sandbox.ts'),
+  vonage: () => import('./vonage/sandbox.ts'),
   xosum: () => import('./xosum/sandbox.ts'),
   zadarma: () => import('./zadarma/sandbox.ts'),
 }

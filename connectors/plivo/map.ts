@@ -125,16 +125,13 @@ export function toCallEvents(seen: SeenLeg, ctx: Context): CallEvent[] {
     facts,
   }
   if (result !== undefined && !(isOfDial && result === 'answered')) facts.result = result
-  // Said in the first phase, where the <Dial> that tells of an answer has the last word. Of an agent who was called first
-  // the customer's leg says how it ended.
+  // Said in the first phase and without a time, where the <Dial> that tells of an answer, or why there was none, has the
+  // last word. Of an agent who was called first the customer's leg says how it ended.
   if (facts.result !== undefined || ends.isAgentFirst || result === undefined) return [event]
-  const fallback: CallEvent = {
-    ...event,
-    key: `${event.key}:unless-answered`,
-    phase: 'ringing',
-    facts: { result: 'abandoned' },
-  }
-  return [event, fallback]
+  return [
+    event,
+    { key: `${event.key}:unless-answered`, callId, phase: 'ringing', facts: { result: 'abandoned' } },
+  ]
 }
 
 function resultOf(seen: SeenLeg, said: Result | undefined, { direction }: Ends): Result | undefined {
@@ -207,11 +204,11 @@ export function toDialEvent(seen: SeenDial, ctx: Context): CallEvent {
   if (isAnswer && agent) facts.agent = agent
   const wasTalk = !isAnswer && seen.lengthMs !== undefined && seen.lengthMs > 0
   if (wasTalk && seen.lengthMs !== undefined) facts.talkMs = seen.lengthMs
+  if (!isAnswer && !wasTalk && cause && cause !== 'answered') facts.result = cause
   // An outside number is the customer when the agent came first; of a forwarded call its own hangup, which comes later, wins.
   if (to.kind === 'e164' && !isInside(to, ctx)) {
     Object.assign(facts, { direction: 'outbound', dialed: partyOf(to) })
     if (seen.from) facts.from = partyOf(phoneOf(seen.from, ctx))
-    if (!isAnswer && cause && !wasTalk && cause !== 'answered') facts.result = cause
   }
   return {
     key: `${seen.leg}:dial-${seen.action}`,

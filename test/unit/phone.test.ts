@@ -170,7 +170,6 @@ describe('a number that always has its country code and never its plus', () => {
     ['12025550143', '+12025550143'],
     ['33639981234', '+33639981234'],
     // Too short to be whole: as any other.
-    ['0639981', null],
     ['101', null],
     ['anonymous', null],
     ['sip:101@example.com', null],

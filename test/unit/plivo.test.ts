@@ -71,7 +71,15 @@ describe('a call', () => {
       ...say({ ...DIAL, DialAction: 'hangup', DialBLegDuration: '0', DialBLegHangupCause: 'USER_BUSY' }),
     ]
     expect(progressOf(events).ended).toBe(false)
-    expect(fold(events).result).toBeUndefined()
+  })
+
+  it('that nobody answered is busy when the agent was', () => {
+    const busy = { ...DIAL, DialAction: 'hangup', DialBLegDuration: '0', DialBLegHangupCause: 'USER_BUSY' }
+    expect(fold([...say(busy, byDial), ...say(HANGUP, byDial)]).result).toBe('busy')
+    const other = { ...DIAL, DialBLegUUID: 'c', DialAction: 'connected' }
+    expect(fold([...say(busy, byDial), ...say(other, byDial), ...say(HANGUP, byDial)]).result).toBe(
+      'answered',
+    )
   })
 
   it('that nobody was put through to is abandoned where the dial decides', () => {
