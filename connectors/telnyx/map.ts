@@ -98,11 +98,15 @@ export function toLegEvents(told: Told, seen: SeenLeg, ctx: Context): CallEvent[
     if (seen.hangup_cause) facts.disconnectReason = reasonOf(seen)
   }
   const phase = LEG_EVENTS[told.name] ?? 'ringing'
+  // Why nobody was put through; a leg that was cancelled only followed the caller, or another agent.
+  const missed = isOver && ends.role === 'agent' ? resultOf(seen.hangup_cause) : undefined
+  const isMissed = missed !== undefined && missed !== 'answered' && seen.hangup_cause !== 'originator_cancel'
+  if (isMissed) facts.result = missed
   // A leg is initiated, answered and hung up once; it is bridged as often as it is put through.
   const event: CallEvent = {
     key: told.name === 'call.bridged' ? `${told.name}:${told.id}` : `${seen.call_leg_id}:${told.name}`,
     callId: seen.call_session_id,
-    phase: isOver && ends.role === 'agent' ? 'answered' : phase,
+    phase: isMissed ? 'ringing' : isOver && ends.role === 'agent' ? 'answered' : phase,
     ...(told.at ? { at: told.at } : {}),
     facts,
   }
@@ -113,6 +117,7 @@ export function toLegEvents(told: Told, seen: SeenLeg, ctx: Context): CallEvent[
  * How a call ended that nobody answered. The cause is the leg's alone: an inbound leg that an application took ends as
  * `normal_clearing` whether or not an agent was put through. So it is said in the first phase, where whoever tells of an
  * answer has the last word; and so are the parties of an outbound leg, which may be one that a caller was passed on by.
+ * What only follows from nobody's having answered has no time: an agent's leg may know more.
  */
 function unlessAnswered(ended: CallEvent, seen: SeenLeg, ends: Ends, { config }: Context): CallEvent[] {
   const { role } = ends
@@ -127,7 +132,8 @@ function unlessAnswered(ended: CallEvent, seen: SeenLeg, ends: Ends, { config }:
     ...(result ? { result } : {}),
   }
   if (Object.keys(facts).length === 0) return []
-  const { callId, at } = ended
+  const { callId } = ended
+  const at = result === 'abandoned' && seen.hangup_cause !== 'originator_cancel' ? undefined : ended.at
   return [{ key: `${ended.key}:unless-answered`, callId, phase: 'ringing', ...(at ? { at } : {}), facts }]
 }
 

@@ -66,7 +66,21 @@ describe('a call', () => {
       ...say('call.hangup', 'c', 9, { from: CUSTOMER, to: MOBILE, hangup_cause: 'user_busy' }),
     ]
     expect(progressOf(events).ended).toBe(false)
-    expect(fold(events).result).toBeUndefined()
+  })
+
+  it.each([
+    ['user_busy', 'busy'],
+    ['timeout', 'no_answer'],
+    ['call_rejected', 'rejected'],
+    ['originator_cancel', 'abandoned'],
+  ])('that the application took and whose agent’s leg ended with %s is %s', (cause, result) => {
+    const events = [
+      ...say('call.hangup', 'b', 15, { ...AGENT, hangup_cause: cause }),
+      ...say('call.hangup', 'a', 20, { ...INBOUND, ...CLEAR }),
+    ]
+    expect(fold(events).result).toBe(result)
+    const next = say('call.bridged', 'c', 17, { from: OWN, to: 'sip:bob@sip.telnyx.com' })
+    expect(fold([...events, ...next]).result).toBe('answered')
   })
 
   it('that only the application took is abandoned, until an agent is put through', () => {
