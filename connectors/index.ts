@@ -14,6 +14,7 @@ export interface ConnectorInfo {
 
 export const connectorIds = [
   'cyberdev',
+  'dialpad',
   'generic',
   'hubspot',
   'intake',
@@ -42,6 +43,12 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
       'analysis.poll',
       'analysis.batch',
     ],
+  },
+  dialpad: {
+    name: 'Dialpad',
+    docs: 'https://developers.dialpad.com/',
+    roles: ['telephony'],
+    can: ['telephony.webhook', 'telephony.recording', 'telephony.calls', 'telephony.subscribe'],
   },
   generic: {
     name: 'Generic webhook',
@@ -138,6 +145,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
 
 const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connector }>>> = {
   cyberdev: () => import('./cyberdev/connector.ts'),
+  dialpad: () => import('./dialpad/connector.ts'),
   generic: () => import('./generic/connector.ts'),
   hubspot: () => import('./hubspot/connector.ts'),
   intake: () => import('./intake/connector.ts'),
@@ -152,6 +160,7 @@ const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connec
 
 const sandboxes: Readonly<Record<ConnectorId, () => Promise<{ createSandbox: CreateSandbox }>>> = {
   cyberdev: () => import('./cyberdev/sandbox.ts'),
+  dialpad: () => import('./dialpad/sandbox.ts'),
   generic: () => import('./generic/sandbox.ts'),
   hubspot: () => import('./hubspot/sandbox.ts'),
   intake: () => import('./intake/sandbox.ts'),
