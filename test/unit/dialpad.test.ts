@@ -2,8 +2,9 @@ import { createHmac } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { connector } from '../../connectors/dialpad/connector.ts'
+import { endedEvents } from '../../connectors/dialpad/map.ts'
 import { createSandbox } from '../../connectors/dialpad/sandbox.ts'
-import { config } from '../../connectors/dialpad/schema.ts'
+import { callObject, config } from '../../connectors/dialpad/schema.ts'
 import { call as callSchema, type Recording } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { foldEvents, progressOf } from '../../src/call/merge.ts'
@@ -227,6 +228,14 @@ describe('the list', () => {
     const [first] = finished
     expect(again.find(({ key }) => key === first?.key)).toEqual(first)
     expect(world.sent).toHaveLength(2)
+  })
+  it('has one key for the end of a call, whatever state its row is in', () => {
+    const ctx = { config: config.parse(SETTINGS), region: 'FR' }
+    const keys = ['hangup', 'postcall', null, 'missed'].map((state) => {
+      const row = callObject.parse({ call_id: 7, state, date_started: NOW, date_ended: NOW + 1000 })
+      return endedEvents(row, ctx).map(({ key }) => key)
+    })
+    expect(keys).toEqual([['7:hangup'], ['7:hangup'], ['7:hangup'], ['7:missed']])
   })
   it('has the calls that began before and may have ended since', async () => {
     const world = account()
