@@ -25,7 +25,7 @@ const webhook: WebhookSide<Config, CallEvent> = {
     const { state } = read
     if (state === undefined) return { ignored: 'it has no state of a call' }
     if (!STATES.includes(state))
-      return { ignored: IGNORED[state] ?? `the state ${state.slice(0, 64)} is not read` }
+      return { ignored: IGNORED.get(state) ?? `the state ${state.slice(0, 64)} is not read` }
     const events = toEvents({ ...read, state }, ctx)
     if (events.length > 0) return { events }
     return {
@@ -34,17 +34,17 @@ const webhook: WebhookSide<Config, CallEvent> = {
   },
 }
 
-const IGNORED: Readonly<Record<string, string>> = {
-  hold: 'the call goes on',
-  parked: 'the call goes on',
-  merged: 'the call goes on',
-  barge: 'a supervisor joined: the call goes on',
-  monitor: 'a supervisor listens: the call goes on',
-  eavesdrop: 'a supervisor listens: the call goes on',
-  takeover: 'the call goes on with another call object',
-  transcription: 'transcripts are made by the analysis connection',
-  call_transcription: 'transcripts are made by the analysis connection',
-}
+const IGNORED: ReadonlyMap<string, string> = new Map([
+  ['hold', 'the call goes on'],
+  ['parked', 'the call goes on'],
+  ['merged', 'the call goes on'],
+  ['barge', 'a supervisor joined: the call goes on'],
+  ['monitor', 'a supervisor listens: the call goes on'],
+  ['eavesdrop', 'a supervisor listens: the call goes on'],
+  ['takeover', 'the call goes on with another call object'],
+  ['transcription', 'transcripts are made by the analysis connection'],
+  ['call_transcription', 'transcripts are made by the analysis connection'],
+])
 
 export const connector = defineConnector({
   id: 'dialpad',

@@ -111,10 +111,7 @@ function disconnected(
   const { reason } = party.status
   const endedAt = read.eventTime
   const legs = [{ ...leg, endedAt }]
-  const unanswered =
-    reason === 'Cancelled' && direction === 'inbound'
-      ? 'abandoned'
-      : ((reason && REASONS[reason]) ?? 'no_answer')
+  const unanswered = unansweredAs(reason, direction)
   // A queue rings the next one when an agent refuses, is busy or does not answer.
   const isNext = party.queueCall === true && reason !== undefined && unanswered !== 'failed'
   if (reason !== undefined && (HANDED_ON.includes(reason) || isNext)) {
@@ -127,6 +124,11 @@ function disconnected(
     { key: `${key}:unanswered`, ...head, phase: 'ringing', facts: { result: unanswered } },
     { key, ...head, phase: 'ended', facts },
   ]
+}
+
+function unansweredAs(reason: string | undefined, direction: Direction | undefined): Result {
+  if (reason === 'Cancelled' && direction === 'inbound') return 'abandoned'
+  return (reason !== undefined && Object.hasOwn(REASONS, reason) ? REASONS[reason] : undefined) ?? 'no_answer'
 }
 
 /** Our side of a party: who was called, or who calls. */

@@ -87,7 +87,7 @@ const sample = (changes: Partial<SampleCall> = {}): SampleCall => ({
   ...changes,
 })
 
-function read(token: string): CallEvent[] {
+function received(token: string, keys: Record<string, unknown> = {}) {
   const request = inboundRequest({
     method: 'POST',
     url: HOOK,
@@ -96,12 +96,13 @@ function read(token: string): CallEvent[] {
     body: new TextEncoder().encode(token),
     receivedAt: new Date(NOW).toISOString(),
   })
-  const received = webhook?.receive(request, {
-    connection: 'pbx',
-    config: config.parse(SETTINGS),
-    region: 'FR',
-  })
-  return received && 'events' in received ? received.events : []
+  const parsed = config.parse({ ...SETTINGS, ...keys })
+  return webhook?.receive(request, { connection: 'pbx', config: parsed, region: 'FR' })
+}
+
+function read(token: string, keys: Record<string, unknown> = {}): CallEvent[] {
+  const answer = received(token, keys)
+  return answer && 'events' in answer ? answer.events : []
 }
 
 async function played({ vendor }: Account, call: SampleCall): Promise<CallEvent[]> {
@@ -207,6 +208,17 @@ describe('a call', () => {
     expect(progressOf(before)).toEqual({ ended: true, recording: 'unknown' })
     const events = [...before, ...told('inbound-voicemail-uploaded')]
     expect(fold(events).recordings).toMatchObject([{ key: '5572425564274777', durationMs: 18_000 }])
+  })
+  it('has tracks where the operator named them, a voicemail has none', () => {
+    const tracks = { left: 'agent', right: 'customer' }
+    const of = (name: string) =>
+      read(JSON.parse(readFileSync(new URL(`${name}.json`, FOLDER), 'utf8')).request.body, { tracks })
+    expect(fold(of('inbound-admin-recording')).recordings).toMatchObject([{ tracks }])
+    expect(fold(of('inbound-voicemail-uploaded')).recordings[0]).not.toHaveProperty('tracks')
+  })
+  it('in a state that nobody knows says nothing', () => {
+    const claims = Buffer.from('{"call_id":7,"state":"constructor"}').toString('base64url')
+    expect(received(`e30.${claims}.e30`)).toEqual({ ignored: 'the state constructor is not read' })
   })
   it('between colleagues is internal and has no customer', () => {
     const call = fold(told('internal-hangup'))

@@ -204,13 +204,15 @@ describe('a session', () => {
     ['BlindTransfer', false],
     ['CallFlip', false],
     ['CallFinished', true],
-    ['Somehow', true],
+    ['constructor', true],
   ])('is ended by a party that left for %s: %s', (reason, ended) => {
     const left = JSON.parse(bodyOf('inbound-disconnected'))
     left.body.parties[0].status.reason = reason
     const events = [...told('inbound-setup', 'inbound-answered'), ...read(JSON.stringify(left))]
     expect(progressOf(events).ended).toBe(ended)
     expect(fold(events).result).toBe('answered')
+    const alone = fold(read(JSON.stringify(left)))
+    expect(alone.result).toBe(ended ? 'no_answer' : undefined)
   })
 })
 
