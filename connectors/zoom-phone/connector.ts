@@ -102,19 +102,19 @@ function read(event: string, object: unknown, ctx: MapContext<Config>): Received
   if (event === 'phone.voicemail_received') {
     return { events: [toVoicemailEvent(readAs(voicemail, object, what), ctx)] }
   }
-  return { ignored: IGNORED[event] ?? `${event.slice(0, 64)} is no event that is read` }
+  return { ignored: IGNORED.get(event) ?? `${event.slice(0, 64)} is no event that is read` }
 }
 
-const IGNORED: Readonly<Record<string, string>> = {
-  'phone.caller_call_log_completed': 'call logs are the form of before 2023: subscribe to call elements',
-  'phone.callee_call_log_completed': 'call logs are the form of before 2023: subscribe to call elements',
-  'phone.recording_completed_for_access_member': 'the same recording again, for one who may hear it',
-  'phone.recording_paused': 'the recording goes on or is completed later',
-  'phone.recording_resumed': 'the recording is completed later',
-  'phone.recording_stopped': 'the recording is completed later',
-  'phone.recording_transcript_completed': 'transcripts are made by the analysis connection',
-  'phone.voicemail_transcript_completed': 'transcripts are made by the analysis connection',
-}
+const IGNORED: ReadonlyMap<string, string> = new Map([
+  ['phone.caller_call_log_completed', 'call logs are the form of before 2023: subscribe to call elements'],
+  ['phone.callee_call_log_completed', 'call logs are the form of before 2023: subscribe to call elements'],
+  ['phone.recording_completed_for_access_member', 'the same recording again, for one who may hear it'],
+  ['phone.recording_paused', 'the recording goes on or is completed later'],
+  ['phone.recording_resumed', 'the recording is completed later'],
+  ['phone.recording_stopped', 'the recording is completed later'],
+  ['phone.recording_transcript_completed', 'transcripts are made by the analysis connection'],
+  ['phone.voicemail_transcript_completed', 'transcripts are made by the analysis connection'],
+])
 
 /**
  * Asked when the URL is saved and every 72 hours after that

@@ -97,10 +97,14 @@ const rawOf = (body: string) => ({
   receivedAt: new Date(NOW).toISOString(),
 })
 
-function read(body: string): CallEvent[] {
-  const ctx = { connection: 'pbx', config: config.parse(SETTINGS), region: 'FR' }
-  const received = webhook?.receive(inboundRequest(rawOf(body)), ctx)
-  return received && 'events' in received ? received.events : []
+function received(body: string, keys: Record<string, unknown> = {}) {
+  const ctx = { connection: 'pbx', config: config.parse({ ...SETTINGS, ...keys }), region: 'FR' }
+  return webhook?.receive(inboundRequest(rawOf(body)), ctx)
+}
+
+function read(body: string, keys: Record<string, unknown> = {}): CallEvent[] {
+  const answer = received(body, keys)
+  return answer && 'events' in answer ? answer.events : []
 }
 const played = ({ vendor }: Account, call: SampleCall) =>
   (vendor.place?.(call) ?? []).flatMap(({ body }) => read(body))
@@ -225,6 +229,17 @@ describe('a call', () => {
       recordings: [{ key: 'voicemail:6cd2da01bcaa47f58e3250a575c5f2bf', state: 'ready' }],
     })
   })
+  it('has tracks where the operator named them, a voicemail has none', () => {
+    const tracks = { left: 'agent', right: 'customer' }
+    const of = (name: string) =>
+      read(JSON.parse(readFileSync(new URL(name, FOLDER), 'utf8')).request.body, { tracks })
+    expect(fold(of('inbound-recorded.json')).recordings).toMatchObject([{ tracks }])
+    expect(fold(of('voicemail-received.json')).recordings[0]).not.toHaveProperty('tracks')
+  })
+  it('of which an event tells that nobody knows says nothing', () => {
+    const body = '{"event":"constructor","payload":{"object":{}}}'
+    expect(received(body)).toEqual({ ignored: 'constructor is no event that is read' })
+  })
   it.each([
     ['canceled', 'inbound', 'abandoned'],
     ['hang_up', 'outbound', 'no_answer'],
@@ -301,6 +316,17 @@ describe('a recording', () => {
       expect(new Set(world.sent.map(({ host }) => host))).toEqual(new Set(['zoom.us', 'api.zoom.us']))
     },
   )
+  it('that is a voicemail is looked up by its own id', async () => {
+    const world = account()
+    const body = { download_url: 'https://zoom.us/v2/phone/recording/download/gone' }
+    world.vendor.fail({ fault: { kind: 'status', status: 200, body }, path: '/v2/phone/voice_mails/6cd2da01' })
+    const failure = await heard(world, { key: 'voicemail:6cd2da01', url: undefined })?.then(() => null, asCordboardError)
+    expect(failure).toMatchObject({ code: 'not_found' })
+    expect(world.sent.map(({ path }) => path).slice(1)).toEqual([
+      '/v2/phone/voice_mails/6cd2da01',
+      '/v2/phone/recording/download/gone',
+    ])
+  })
   it('that is in no list is not found', async () => {
     const failure = await heard(account(), { key: 'another', url: undefined })?.then(
       () => null,
