@@ -7,25 +7,47 @@ const MAX_VALUES = 500_000
 
 /** Keys that reach an object's prototype when code copies them. No vendor has a field of these names. */
 const UNSAFE_KEYS = ['__proto__', 'constructor', 'prototype']
+/** Whole numbers from this length on may be ones that no double holds. */
+const MAY_BE_INEXACT = /\d{16}/
+
 /** Such a key may be written with escapes, which `JSON.parse` undoes; then only a walk finds it. */
 const MAY_BE_UNSAFE = /__proto__|constructor|prototype|\\u00/i
 
 /**
  * JSON that a stranger sent: bounded in size, depth and count before the parser sees it (one pass over the bytes), and
- * without keys that reach prototypes. Throws `invalid_payload`.
+ * without keys that reach prototypes. A whole number that a double would round (beyond 2^53) comes as the text of its
+ * digits: it is an id. Throws `invalid_payload`.
  */
 export function parseJson(body: Uint8Array, mostBytes = MAX_BYTES): unknown {
   checkBounds(body, mostBytes)
   const text = new TextDecoder().decode(body)
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = MAY_BE_INEXACT.test(text) ? JSON.parse(text, exact) : JSON.parse(text)
   } catch (cause) {
     // The parser's own message quotes the body.
     throw new CordboardError('invalid_payload', 'The body is no valid JSON', { cause })
   }
   if (MAY_BE_UNSAFE.test(text)) dropUnsafeKeys(value)
   return value
+}
+
+function exact(_key: string, value: unknown, { source }: { source?: string } = {}): unknown {
+  if (typeof value !== 'number' || source === undefined || Number.isSafeInteger(value)) return value
+  return /^-?\d+$/.test(source) && String(value) !== source ? source : value
+}
+
+/** Whether two documents say the same: the order of keys does not count. Depth is bounded by the parser. */
+export function isSameJson(one: unknown, other: unknown): boolean {
+  if (Array.isArray(one) && Array.isArray(other))
+    return one.length === other.length && one.every((item, index) => isSameJson(item, other[index]))
+  const [a, b] = [asObject(one), asObject(other)]
+  if (!a || !b) return Object.is(one, other)
+  const keys = Object.keys(a)
+  return (
+    keys.length === Object.keys(b).length &&
+    keys.every((key) => Object.hasOwn(b, key) && isSameJson(a[key], b[key]))
+  )
 }
 
 /** The value as an object with fields, or null. */

@@ -2,6 +2,7 @@ import { toWallClock } from '../call/zone.ts'
 import { CordboardError } from '../errors.ts'
 import { encodeAs, encodeBase64, encodeBase64Url, utf8 } from './encoding.ts'
 import { asObject, parseJson } from './json.ts'
+import { SHARED } from './jwt.ts'
 import { checkSecrets, keyOf } from './keys.ts'
 import { inboundRequest, type RawRequest } from './request.ts'
 import { fieldOf, signedBytes } from './signed-text.ts'
@@ -136,21 +137,28 @@ async function signJwt(
   verification: JwtVerification,
   { now, signer }: VerifyTools,
 ) {
-  const { place, algorithms, issuer, audience, bodyHashClaim } = verification
-  if (!algorithms.includes('HS256'))
-    throw cannot('only the vendor has the private key', 'Use a request of the vendor')
+  const { place, algorithms, issuer, audience, bodyHashClaim, bodyClaim, urlClaim } = verification
+  const algorithm = algorithms.find((name) => SHARED[name])
+  const hash = algorithm && SHARED[algorithm]
+  if (!hash) throw cannot('only the vendor has the private key', 'Use a request of the vendor')
   if (!('header' in place)) throw cannot('its token is not in a header', 'Use a request of the vendor')
   const iat = Math.floor(now / 1000)
   const claims: Record<string, unknown> = { iat, exp: iat + 300 }
   if (issuer !== undefined) claims.iss = issuer
   if (audience !== undefined) claims.aud = audience
+  if (urlClaim !== undefined) claims[urlClaim] = request.url
   if (bodyHashClaim) {
     const digest = await signer.digest(bodyHashClaim.hash, request.body)
     claims[bodyHashClaim.claim] = encodeAs(bodyHashClaim.encoding, digest)
   }
-  const part = (value: unknown) => encodeBase64Url(utf8(JSON.stringify(value)))
-  const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`
-  const mac = await signer.hmac('sha256', newest(verification.secrets), signed)
+  let payload = JSON.stringify(claims)
+  // As it is, with all digits of its numbers.
+  if (bodyClaim !== undefined) {
+    payload = `${payload.slice(0, -1)},${JSON.stringify(bodyClaim)}:${new TextDecoder().decode(request.body)}}`
+  }
+  const part = (json: string) => encodeBase64Url(utf8(json))
+  const signed = `${part(JSON.stringify({ alg: algorithm, typ: 'JWT' }))}.${part(payload)}`
+  const mac = await signer.hmac(hash, newest(verification.secrets), signed)
   return { [place.header]: `${place.prefix ?? 'Bearer '}${signed}.${encodeBase64Url(mac)}` }
 }
 

@@ -26,7 +26,8 @@ export function coverageOf(verification: Verification): 'all' | 'some' | 'none' 
     if (verification.signed.some((part) => 'body' in part)) return 'all'
     return verification.signed.some((part) => 'field' in part) ? 'some' : 'none'
   }
-  if (verification.scheme === 'jwt') return verification.bodyHashClaim ? 'all' : 'none'
+  if (verification.scheme === 'jwt')
+    return verification.bodyHashClaim || verification.bodyClaim !== undefined ? 'all' : 'none'
   if (verification.scheme === 'token') return 'field' in verification.place ? 'some' : 'none'
   return verification.scheme === 'custom' ? 'some' : 'none'
 }
