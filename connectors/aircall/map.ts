@@ -129,10 +129,9 @@ const GAVE_UP = ['short_abandoned', 'abandoned_in_ivr', 'abandoned_in_classic']
 function resultOf(call: AircallCall): Result | undefined {
   if (call.answered_at !== undefined) return 'answered'
   if (call.voicemail !== undefined) return 'voicemail'
-  if (call.direction === 'inbound')
-    return GAVE_UP.includes(call.missed_call_reason ?? '') ? 'abandoned' : 'no_answer'
-  if (call.direction !== 'outbound') return undefined
-  // Outbound calls have no reason. The causes are written like those of Q.850, of which only this one tells them apart.
+  if (call.direction === 'inbound' && GAVE_UP.includes(call.missed_call_reason ?? '')) return 'abandoned'
+  if (call.direction !== 'inbound' && call.direction !== 'outbound') return undefined
+  // The causes are written like those of Q.850, of which only this one tells busy lines from others.
   return call.hangup_cause === 'user_busy' ? 'busy' : 'no_answer'
 }
 

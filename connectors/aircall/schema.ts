@@ -5,7 +5,7 @@ import { secretList, secretValue } from '../../src/connector/secret.ts'
 /** The connection's keys. */
 export const config = z.object({
   apiId: z.string().min(1).describe('API ID of the API key, from Integrations & API of the dashboard'),
-  apiToken: secretValue.describe('API token beside it, shown once'),
+  apiToken: secretValue.describe('API token beside it'),
   webhookToken: secretList.describe(
     'token of the webhook, which the API answers when the webhook is created; a list while it is changed',
   ),

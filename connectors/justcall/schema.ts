@@ -4,7 +4,7 @@ import { secretList } from '../../src/connector/secret.ts'
 
 /** The connection's keys. */
 export const config = z.object({
-  apiKey: z.string().min(1).describe('API key, from APIs & Webhooks'),
+  apiKey: z.string().min(1).describe('API key of the account'),
   apiSecret: secretList.describe(
     'API secret beside it, which signs webhooks too; a list while it is changed',
   ),

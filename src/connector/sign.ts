@@ -2,7 +2,7 @@ import { toWallClock } from '../call/zone.ts'
 import { CordboardError } from '../errors.ts'
 import { encodeAs, encodeBase64, encodeBase64Url, utf8 } from './encoding.ts'
 import { asObject, parseJson } from './json.ts'
-import { claimsOf } from './jwt.ts'
+import { claimsOf, SHARED } from './jwt.ts'
 import { checkSecrets, keyOf } from './keys.ts'
 import { inboundRequest, type RawRequest } from './request.ts'
 import { fieldOf, hashedBytes, signedBytes } from './signed-text.ts'
@@ -175,17 +175,23 @@ function headerAt(request: VerifiableRequest, place: Place, proof: string): Reco
 
 async function signJwt(request: VerifiableRequest, verification: JwtVerification, tools: VerifyTools) {
   const { now, signer } = tools
-  const { place, issuer, audience, bodyHashClaim } = verification
+  const { place, issuer, audience, bodyHashClaim, bodyClaim, urlClaim } = verification
   if (!('header' in place)) throw cannot('its token is not in a header', 'Use a request of the vendor')
   const iat = Math.floor(now / 1000)
   const claims: Record<string, unknown> = { iat, exp: iat + 300 }
   if (issuer !== undefined) claims.iss = issuer
   if (audience !== undefined) claims.aud = audience
+  if (urlClaim !== undefined) claims[urlClaim] = request.url
   if (bodyHashClaim) {
     const digest = await signer.digest(bodyHashClaim.hash, request.body)
     claims[bodyHashClaim.claim] = encodeAs(bodyHashClaim.encoding, digest)
   }
-  const token = await tokenOf(utf8(JSON.stringify(claims)), verification, tools)
+  let payload = JSON.stringify(claims)
+  // As it is, with all digits of its numbers.
+  if (bodyClaim !== undefined) {
+    payload = `${payload.slice(0, -1)},${JSON.stringify(bodyClaim)}:${new TextDecoder().decode(request.body)}}`
+  }
+  const token = await tokenOf(utf8(payload), verification, tools)
   return { [place.header]: `${place.prefix ?? 'Bearer '}${token}` }
 }
 
@@ -194,11 +200,12 @@ async function tokenOf(
   { algorithms, secrets }: JwtVerification,
   { signer }: VerifyTools,
 ): Promise<string> {
-  if (!algorithms.includes('HS256'))
-    throw cannot('only the vendor has the private key', 'Use a request of the vendor')
-  const head = encodeBase64Url(utf8(JSON.stringify({ alg: 'HS256', typ: 'JWT' })))
+  const algorithm = algorithms.find((name) => SHARED[name])
+  const hash = algorithm && SHARED[algorithm]
+  if (!hash) throw cannot('only the vendor has the private key', 'Use a request of the vendor')
+  const head = encodeBase64Url(utf8(JSON.stringify({ alg: algorithm, typ: 'JWT' })))
   const signed = `${head}.${encodeBase64Url(claims)}`
-  return `${signed}.${encodeBase64Url(await signer.hmac('sha256', newest(secrets), signed))}`
+  return `${signed}.${encodeBase64Url(await signer.hmac(hash, newest(secrets), signed))}`
 }
 
 /** Of a body that is a token already what it says, to be signed anew; else the body itself. */

@@ -78,12 +78,14 @@ export interface TokenVerification {
   secrets: readonly string[]
 }
 
-/** JSON Web Token in `place` (a header's `prefix` is `Bearer ` unless given), signed HS256 with a shared secret or RS256/ES256 with `publicKeys`. */
+export type JwtAlgorithm = 'HS256' | 'HS512' | 'RS256' | 'ES256'
+
+/** JSON Web Token in `place` (a header's `prefix` is `Bearer ` unless given), signed HS256/HS512 with a shared secret or RS256/ES256 with `publicKeys`. */
 export interface JwtVerification {
   scheme: 'jwt'
   place: Place
-  algorithms: readonly ('HS256' | 'RS256' | 'ES256')[]
-  /** For HS256. */
+  algorithms: readonly JwtAlgorithm[]
+  /** For HS256 and HS512. */
   secrets: readonly string[]
   /** SPKI PEM, for RS256 and ES256. Kept apart from `secrets`: a public key must never be taken for a shared one. */
   publicKeys?: readonly string[]
@@ -93,6 +95,13 @@ export interface JwtVerification {
   maxAgeMs?: number
   /** Claim that must equal the hash of the raw body, when the vendor binds it. */
   bodyHashClaim?: { claim: string; hash: Hash; encoding: Encoding }
+  /**
+   * Claim that must say the same as the JSON of the body, for vendors that put the whole body into the token; where there
+   * is no such claim, all claims together must.
+   */
+  bodyClaim?: string
+  /** Claim that must be the URL that was called, up to its query, where it is there. */
+  urlClaim?: string
 }
 
 export interface Ed25519Verification {

@@ -43,6 +43,7 @@ describe('Aircall: calls', () => {
   it.each([
     ['answered', 'inbound', 'answered', '101'],
     ['no_answer', 'inbound', 'no_answer', undefined],
+    ['busy', 'inbound', 'busy', undefined],
     ['answered', 'outbound', 'answered', '101'],
     ['no_answer', 'outbound', 'no_answer', '101'],
     ['busy', 'outbound', 'busy', '101'],

@@ -66,6 +66,90 @@ describe('jwt', () => {
     expect(await verifyToken(`${part({})}.${claims}.`)).toMatchObject({ ok: false })
   })
 
+  describe('that holds the body once more', () => {
+    const key = 'ringover-webhook-key-0001'
+    const verification: JwtVerification = {
+      scheme: 'jwt',
+      place: { header: 'x-signature', prefix: '' },
+      algorithms: ['HS512'],
+      secrets: [key],
+      bodyClaim: 'payload',
+      urlClaim: 'url',
+    }
+    const url = 'https://hooks.example.com/r'
+    const event = '{"resource":"call","event":"hangup"}'
+    // Made with npm jsonwebtoken.
+    const token =
+      'eyJhbGciOiJIUzUxMiIsInR5cCI6IkpXVCJ9.eyJ1cmwiOiJodHRwczovL2hvb2tzLmV4YW1wbGUuY29tL3IiLCJwYXlsb2FkIjp7InJlc291cmNlIjoiY2FsbCIsImV2ZW50IjoiaGFuZ3VwIn19.PGGFPsVqVb5DVoaWFhKuW0izhmshTe4l0dM8r70gYybVIbAmN0pmy-1HFKkGQTUiS4-1tD8G1DxtWQ7Lx8A7SQ'
+    const request = (text: string, given = token, at = url) =>
+      raw({ url: at, body: text, headers: { 'x-signature': given } })
+    const sign = async (claims: string) => {
+      const signed = `${part({ alg: 'HS512' })}.${encodeBase64Url(utf8(claims))}`
+      return `${signed}.${encodeBase64Url(await testSigner.hmac('sha512', key, signed))}`
+    }
+
+    test('a vector by HS512, with both signers, whatever the order and spacing of the body', async () => {
+      expect(await verify(request(event), verification)).toEqual({
+        ok: true,
+        with: 'secret 1 of 1, HS512',
+      })
+      expect(await verify(request(event), verification, NOW, serverSigner)).toMatchObject(accepted)
+      expect(await verify(request('{ "event": "hangup", "resource": "call" }'), verification)).toMatchObject(
+        accepted,
+      )
+      expect(await verify(request(event), { ...verification, algorithms: ['HS256'] })).toEqual(
+        refused('the token’s algorithm is not HS256'),
+      )
+    })
+
+    test.each([
+      '{"resource":"call","event":"missed"}',
+      '{"resource":"call"}',
+      '{"resource":"call","event":"hangup","more":1}',
+      '["call","hangup"]',
+    ])('another body is refused: %s', async (text) => {
+      expect(await verify(request(text), verification)).toEqual(
+        refused('the body says something else than the token'),
+      )
+    })
+
+    test.each(['', '{'])('a body that cannot be read is refused: %j', async (text) => {
+      expect(await verify(request(text), verification)).toEqual(
+        refused('the body is no JSON that can be read'),
+      )
+    })
+
+    test('ids that no double holds are told apart', async () => {
+      const id = (last: number) => `{"id":1339976755961478401${last}}`
+      const given = await sign(`{"payload":${id(8)}}`)
+      expect(await verify(request(id(8), given), verification)).toMatchObject(accepted)
+      expect(await verify(request(id(9), given), verification)).toMatchObject({ ok: false })
+    })
+
+    test('where the claims are the body itself, they are compared', async () => {
+      const given = await sign(event)
+      expect(await verify(request(event, given), verification)).toMatchObject(accepted)
+      expect(await verify(request('{"event":"hangup"}', given), verification)).toMatchObject({ ok: false })
+    })
+
+    test('a token made for another URL is refused, its query does not count', async () => {
+      expect(await verify(request(event, token, `${url}?a=1`), verification)).toMatchObject(accepted)
+      for (const at of ['https://hooks.example.com/s', 'https://hooks.example.org/r']) {
+        expect(await verify(request(event, token, at), verification)).toEqual(
+          refused('the token’s claim url is another URL than the one that was called'),
+        )
+      }
+      const given = await sign(`{"url":7,"payload":${event}}`)
+      expect(await verify(request(event, given), verification)).toMatchObject({ ok: false })
+    })
+
+    test('a stand-in signs the body with all digits of its numbers', async () => {
+      const unsigned = raw({ url, body: '{"id":13399767559614784019}' })
+      const signed = await signRaw(unsigned, verification, { now: NOW, signer: testSigner })
+      expect(await verify(signed, verification)).toMatchObject(accepted)
+    })
+  })
+
   test('a public key is never taken for a shared secret', async () => {
     const pair = generateKeyPairSync('rsa', { modulusLength: 2048 })
     const pem = pair.publicKey.export({ type: 'spki', format: 'pem' }).toString()

@@ -27,7 +27,7 @@ export function coverageOf(verification: Verification): 'all' | 'some' | 'none' 
     return verification.signed.some((part) => 'field' in part) ? 'some' : 'none'
   }
   if (verification.scheme === 'jwt') {
-    if (verification.bodyHashClaim) return 'all'
+    if (verification.bodyHashClaim || verification.bodyClaim !== undefined) return 'all'
     // Two bits of a signature's last letter say nothing.
     return 'body' in verification.place ? 'some' : 'none'
   }
