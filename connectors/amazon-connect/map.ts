@@ -107,12 +107,11 @@ function callOf({ id, initialId }: Pick<SeenContact, 'id' | 'initialId'>) {
   return { callId, ...(callId === id ? {} : { alsoKnownAs: [id] }) }
 }
 
-const isRoot = ({ id, initialId, previousId }: Pick<SeenContact, 'id' | 'initialId' | 'previousId'>) =>
-  previousId === undefined && (initialId ?? id) === id
+const isRoot = ({ id, initialId = id }: Pick<SeenContact, 'id' | 'initialId'>): boolean => initialId === id
 
 const isAlone = (seen: SeenContact): boolean => isRoot(seen) && !seen.hasNext
 
-const rootDirection = (seen: Pick<SeenContact, 'id' | 'initialId' | 'previousId' | 'method'>) =>
+const rootDirection = (seen: Pick<SeenContact, 'id' | 'initialId' | 'method'>) =>
   isRoot(seen) && seen.method !== undefined && Object.hasOwn(DIRECTIONS, seen.method)
     ? DIRECTIONS[seen.method]
     : undefined

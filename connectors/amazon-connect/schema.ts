@@ -72,7 +72,6 @@ export interface SeenMoment {
   eventType: string
   id: string
   initialId: string | undefined
-  previousId: string | undefined
   channel: string
   method: string | undefined
   instanceArn: string
@@ -101,7 +100,6 @@ const detail = z
       eventtype: word,
       contactid: id,
       initialcontactid: maybeId,
-      previouscontactid: maybeId,
       channel: word,
       instancearn: z.string().max(2048),
       initiationmethod: orNothing(word),
@@ -115,7 +113,6 @@ const detail = z
       eventType: read.eventtype.toUpperCase(),
       id: read.contactid,
       initialId: read.initialcontactid,
-      previousId: read.previouscontactid,
       channel: read.channel.toUpperCase(),
       method: read.initiationmethod?.toUpperCase(),
       instanceArn: read.instancearn,
