@@ -13,6 +13,7 @@ export interface ConnectorInfo {
 }
 
 export const connectorIds = [
+  'binotel',
   'cyberdev',
   'generic',
   'hubspot',
@@ -29,6 +30,12 @@ export const connectorIds = [
 export type ConnectorId = (typeof connectorIds)[number]
 
 export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
+  binotel: {
+    name: 'Binotel',
+    docs: 'https://developers.binotel.ua/',
+    roles: ['telephony'],
+    can: ['telephony.webhook', 'telephony.recording', 'telephony.recordingUrl', 'telephony.calls'],
+  },
   cyberdev: {
     name: 'CyberDev',
     docs: 'https://docs.cyberdev.app/api-reference/audio-upload',
@@ -137,6 +144,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
 }
 
 const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connector }>>> = {
+  binotel: () => import('./binotel/connector.ts'),
   cyberdev: () => import('./cyberdev/connector.ts'),
   generic: () => import('./generic/connector.ts'),
   hubspot: () => import('./hubspot/connector.ts'),
@@ -151,6 +159,7 @@ const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connec
 }
 
 const sandboxes: Readonly<Record<ConnectorId, () => Promise<{ createSandbox: CreateSandbox }>>> = {
+  binotel: () => import('./binotel/sandbox.ts'),
   cyberdev: () => import('./cyberdev/sandbox.ts'),
   generic: () => import('./generic/sandbox.ts'),
   hubspot: () => import('./hubspot/sandbox.ts'),

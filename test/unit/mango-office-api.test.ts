@@ -30,6 +30,10 @@ describe('a recording', () => {
       ['POST', ['vpbx_api_key', 'sign', 'json']],
       ['GET', []],
     ])
+    expect(JSON.parse(sent[0]?.body.get('json') ?? '')).toEqual({
+      recording_id: recording.key,
+      action: 'download',
+    })
     // Good for one access: the next attempt asks anew.
     expect((await vendor.app.request(sent[1]?.url ?? '')).status).toBe(404)
     expect((await fetchRecording?.(recording, aCall, ctx))?.ok).toBe(true)
@@ -129,6 +133,12 @@ describe('the statistics', () => {
       id: '300043135',
       name: 'Алина',
     })
+  })
+  it('say of an answered call without recordings that none is to be waited for', async () => {
+    const { vendor, ctx } = account()
+    const { audio: _, ...unrecorded } = sample()
+    vendor.place?.(unrecorded)
+    expect(progressOf(await listed(ctx))).toEqual({ ended: true, recording: 'none' })
   })
   it('are read to the end, within the vendor’s limits, and leave what ended just now alone', async () => {
     const { vendor, ctx, sent } = account()
