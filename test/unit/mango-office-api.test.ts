@@ -154,10 +154,10 @@ describe('the statistics', () => {
     const { ctx, sent } = account()
     expect(await listed(ctx, NOW - 20 * 86_400_000)).toEqual([])
     const asked = sent.map(({ body }) => JSON.parse(body.get('json') ?? '{}'))
-    expect(asked.filter((one) => 'offset' in one).map((one) => one.start_date)).toEqual([
-      '12.02.2026 15:00:00',
-      '19.02.2026 15:00:00',
-      '26.02.2026 15:00:00',
+    expect(asked.filter((one) => 'offset' in one).map((one) => [one.start_date, one.end_date])).toEqual([
+      ['12.02.2026 15:00:00', '19.02.2026 14:59:59'],
+      ['19.02.2026 15:00:00', '26.02.2026 14:59:59'],
+      ['26.02.2026 15:00:00', '04.03.2026 15:00:00'],
     ])
   })
   it.each([
