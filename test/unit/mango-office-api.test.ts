@@ -30,6 +30,10 @@ describe('a recording', () => {
       ['POST', ['vpbx_api_key', 'sign', 'json']],
       ['GET', []],
     ])
+    expect(JSON.parse(sent[0]?.body.get('json') ?? '')).toEqual({
+      recording_id: recording.key,
+      action: 'download',
+    })
     // Good for one access: the next attempt asks anew.
     expect((await vendor.app.request(sent[1]?.url ?? '')).status).toBe(404)
     expect((await fetchRecording?.(recording, aCall, ctx))?.ok).toBe(true)
@@ -130,6 +134,12 @@ describe('the statistics', () => {
       name: 'Алина',
     })
   })
+  it('say of an answered call without recordings that none is to be waited for', async () => {
+    const { vendor, ctx } = account()
+    const { audio: _, ...unrecorded } = sample()
+    vendor.place?.(unrecorded)
+    expect(progressOf(await listed(ctx))).toEqual({ ended: true, recording: 'none' })
+  })
   it('are read to the end, within the vendor’s limits, and leave what ended just now alone', async () => {
     const { vendor, ctx, sent } = account()
     for (let i = 0; i < 501; i++) vendor.place?.(sample({ id: `call-${i}`, startedAt: NOW - 3_600_000 - i }))
@@ -144,10 +154,10 @@ describe('the statistics', () => {
     const { ctx, sent } = account()
     expect(await listed(ctx, NOW - 20 * 86_400_000)).toEqual([])
     const asked = sent.map(({ body }) => JSON.parse(body.get('json') ?? '{}'))
-    expect(asked.filter((one) => 'offset' in one).map((one) => one.start_date)).toEqual([
-      '12.02.2026 15:00:00',
-      '19.02.2026 15:00:00',
-      '26.02.2026 15:00:00',
+    expect(asked.filter((one) => 'offset' in one).map((one) => [one.start_date, one.end_date])).toEqual([
+      ['12.02.2026 15:00:00', '19.02.2026 14:59:59'],
+      ['19.02.2026 15:00:00', '26.02.2026 14:59:59'],
+      ['26.02.2026 15:00:00', '04.03.2026 15:00:00'],
     ])
   })
   it.each([
