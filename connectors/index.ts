@@ -13,6 +13,7 @@ export interface ConnectorInfo {
 }
 
 export const connectorIds = [
+  '3cx',
   'asterisk',
   'cyberdev',
   'freeswitch',
@@ -30,6 +31,12 @@ export const connectorIds = [
 export type ConnectorId = (typeof connectorIds)[number]
 
 export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
+  '3cx': {
+    name: '3CX',
+    docs: 'https://www.3cx.com/docs/crm-template-xml-description/',
+    roles: ['telephony'],
+    can: ['telephony.webhook', 'telephony.recording', 'telephony.calls'],
+  },
   asterisk: {
     name: 'Asterisk and FreePBX',
     docs: 'https://docs.asterisk.org/Configuration/Reporting/Call-Detail-Records-CDR/CDR-Specification/',
@@ -144,6 +151,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
 }
 
 const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connector }>>> = {
+  '3cx': () => import('./3cx/connector.ts'),
   asterisk: () => import('./asterisk/connector.ts'),
   cyberdev: () => import('./cyberdev/connector.ts'),
   freeswitch: () => import('./freeswitch/connector.ts'),
@@ -159,6 +167,7 @@ const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connec
 }
 
 const sandboxes: Readonly<Record<ConnectorId, () => Promise<{ createSandbox: CreateSandbox }>>> = {
+  '3cx': () => import('./3cx/sandbox.ts'),
   asterisk: () => import('./asterisk/sandbox.ts'),
   cyberdev: () => import('./cyberdev/sandbox.ts'),
   freeswitch: () => import('./freeswitch/sandbox.ts'),
