@@ -13,6 +13,7 @@ export interface ConnectorInfo {
 }
 
 export const connectorIds = [
+  '3cx',
   'aircall',
   'amazon-connect',
   'asterisk',
@@ -43,6 +44,12 @@ export const connectorIds = [
 export type ConnectorId = (typeof connectorIds)[number]
 
 export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
+  '3cx': {
+    name: '3CX',
+    docs: 'https://www.3cx.com/docs/crm-template-xml-description/',
+    roles: ['telephony'],
+    can: ['telephony.webhook', 'telephony.recording', 'telephony.calls'],
+  },
   aircall: {
     name: 'Aircall',
     docs: 'https://developer.aircall.io/api-references/',
@@ -235,6 +242,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
 }
 
 const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connector }>>> = {
+  '3cx': () => import('./3cx/connector.ts'),
   aircall: () => import('./aircall/connector.ts'),
   'amazon-connect': () => import('./amazon-connect/connector.ts'),
   asterisk: () => import('./asterisk/connector.ts'),
@@ -263,6 +271,7 @@ const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connec
 }
 
 const sandboxes: Readonly<Record<ConnectorId, () => Promise<{ createSandbox: CreateSandbox }>>> = {
+  '3cx': () => import('./3cx/sandbox.ts'),
   aircall: () => import('./aircall/sandbox.ts'),
   'amazon-connect': () => import('./amazon-connect/sandbox.ts'),
   asterisk: () => import('./asterisk/sandbox.ts'),

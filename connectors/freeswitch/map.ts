@@ -5,7 +5,7 @@ import type { MapContext } from '../../src/connector/contract.ts'
 import type { Cdr, Config } from './schema.ts'
 
 type Context = Pick<MapContext<Config>, 'config' | 'region'>
-type Profile = Cdr['callflow'][number]['caller_profile']
+type Profile = Partial<Cdr['callflow'][number]['caller_profile']>
 
 /**
  * Every leg posts once, after its end, in no order. The call is the leg that nobody called (it has no originator); the
@@ -15,7 +15,7 @@ type Profile = Cdr['callflow'][number]['caller_profile']
 export function toLegEvent(cdr: Cdr, ctx: Context): CallEvent {
   const { variables: vars, callflow } = cdr
   // The oldest profile is how the call came; a transfer puts a newer one before it.
-  const came = callflow.at(-1)?.caller_profile ?? {}
+  const came: Profile = callflow.at(-1)?.caller_profile ?? {}
   const originator = callflow.flatMap(
     ({ caller_profile: { originator: by } }) => by?.originator_caller_profiles ?? [],
   )[0]

@@ -436,6 +436,16 @@ describe('the script on the PBX', () => {
     ])
   })
 
+  it.each(['"', '\\', '\u0007'])('a name with %j in it is not told: it would break JSON', async (sign) => {
+    const day = join(folder, 'monitor/2026/03/04')
+    mkdirSync(day, { recursive: true })
+    writeFileSync(join(day, `in-a${sign}b-20260304-112233-1772623353.128.wav`), 'x'.repeat(100))
+    const { code, said } = await run('recorded', '1772623353.128', '1772623353.128')
+    expect(code).toBe(1)
+    expect(said).toMatch(/quotes, backslashes or control characters/)
+    expect(received).toEqual([])
+  })
+
   it('a recording that began after midnight lies in the next day’s folder', async () => {
     const day = join(folder, 'monitor/2026/03/05')
     mkdirSync(day, { recursive: true })

@@ -75,6 +75,15 @@ describe('the legs of one call', () => {
     expect(progressOf(eventsOf('in-agent', 'in-caller')).ended).toBe(true)
   })
 
+  it('a leg finds its caller by its variables where its profile does not say it', () => {
+    const cdr = JSON.parse(bodyOf('in-agent')) as { callflow: { caller_profile: object }[] }
+    const [flow] = cdr.callflow
+    const profile = { ...flow?.caller_profile, originator: undefined }
+    const callflow = [{ ...flow, caller_profile: profile }]
+    const [event] = read(JSON.stringify({ ...cdr, callflow }))
+    expect(event).toMatchObject({ callId: '3f1c2a54-7b0e-4f0e-9d43-0c5d0e7f9a11', phase: 'answered' })
+  })
+
   it('of a queue’s call the talk begins with the agent, who is in the queue', () => {
     expect(fold(eventsOf('in-queue-agent', 'in-queue-caller'))).toMatchObject({
       result: 'answered',
