@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { request as http, type IncomingMessage } from 'node:http'
 import { request as https } from 'node:https'
 import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { text } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
 import { CordboardError } from '../errors.ts'
 
 export interface FileToSend {

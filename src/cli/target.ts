@@ -18,7 +18,11 @@ export interface Target {
   get<Answer>(path: string, query?: Record<string, string | undefined>, accept?: string): Promise<Answer>
   post<Answer>(path: string, body: object, headers?: Record<string, string>): Promise<Answer>
   /** A file of a known length, as it is read. */
-  put(path: string, file: { bytes: number; body: ReadableStream<Uint8Array> }, signal: AbortSignal): Promise<void>
+  put(
+    path: string,
+    file: { bytes: number; body: ReadableStream<Uint8Array> },
+    signal: AbortSignal,
+  ): Promise<void>
   /** Where it is, for people. */
   says: string
   /** False when nothing works on what is asked for until a server starts. */
@@ -124,11 +128,7 @@ function requests(
       })
       return answer(await send(request))
     },
-    async post<Answer>(
-      path: string,
-      body: object,
-      further: Record<string, string> = {},
-    ): Promise<Answer> {
+    async post<Answer>(path: string, body: object, further: Record<string, string> = {}): Promise<Answer> {
       const init = { method: 'POST', body: JSON.stringify(body) }
       return answer(
         await send(

@@ -53,7 +53,6 @@ export function openR2Media({ bucket, s3 = null }: { bucket: R2Bucket; s3?: S3Se
   return {
     ...(s3 ? { uploadUrl: (id, lifeMs) => presignedPut(s3, checkedId(id), lifeMs) } : {}),
 
-
     async put(id, body, maxBytes) {
       const key = checkedId(id)
       if (!(body instanceof Uint8Array)) return putStream(bucket, key, body, maxBytes)

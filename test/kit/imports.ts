@@ -1,7 +1,7 @@
 import { zipSync } from 'fflate'
 import { describe, expect, it } from 'vitest'
-import type { Media } from '../../src/media/port.ts'
 import { createWebSigner } from '../../src/connector/web-signer.ts'
+import type { Media } from '../../src/media/port.ts'
 import { importRow, importStep } from '../../src/pipeline/import.ts'
 import { createImport, putFile, startImport } from '../../src/pipeline/import-begin.ts'
 import type { Running } from '../../src/pipeline/step.ts'
@@ -18,11 +18,28 @@ const bytesOf = (content: Uint8Array) => new Blob([new Uint8Array(content)]).str
 function wav(samples: number): Uint8Array {
   const bytes = new Uint8Array(44 + samples)
   const view = new DataView(bytes.buffer)
-  for (const [at, word] of [[0, 'RIFF'], [8, 'WAVE'], [12, 'fmt '], [36, 'data']] as const)
+  for (const [at, word] of [
+    [0, 'RIFF'],
+    [8, 'WAVE'],
+    [12, 'fmt '],
+    [36, 'data'],
+  ] as const)
     bytes.set(text(word), at)
-  const numbers = [[4, 36 + samples], [16, 16], [24, 8000], [28, 8000], [40, samples]] as const
+  const numbers = [
+    [4, 36 + samples],
+    [16, 16],
+    [24, 8000],
+    [28, 8000],
+    [40, samples],
+  ] as const
   for (const [at, value] of numbers) view.setUint32(at, value, true)
-  for (const [at, value] of [[20, 1], [22, 1], [32, 1], [34, 8]] as const) view.setUint16(at, value, true)
+  for (const [at, value] of [
+    [20, 1],
+    [22, 1],
+    [32, 1],
+    [34, 8],
+  ] as const)
+    view.setUint16(at, value, true)
   return bytes
 }
 
@@ -70,10 +87,17 @@ export function importsKit(name: string, open: () => Promise<{ store: Store; med
       }
 
       const files = Object.fromEntries(Array.from({ length: 12 }, (_, n) => [`${n}.wav`, wav(n + 1)]))
-      const rows = Array.from({ length: COUNT }, (_, n) => (n % 10 === 0 ? `${n / 10}.wav,,${n}` : `,busy,${n}`))
+      const rows = Array.from({ length: COUNT }, (_, n) =>
+        n % 10 === 0 ? `${n / 10}.wav,,${n}` : `,busy,${n}`,
+      )
       const csv = ['audio_file_name,result,partner_call_id', ...rows, 'gone.wav,,x', ',busy,1'].join('\n')
       const handIn = async () => {
-        const { id } = await createImport(deps, { connection: 'uploads', actor: 'test', key: undefined, archive: true })
+        const { id } = await createImport(deps, {
+          connection: 'uploads',
+          actor: 'test',
+          key: undefined,
+          archive: true,
+        })
         await putFile(deps, await importRow(deps, id), 'csv', bytesOf(text(csv)))
         await putFile(deps, await importRow(deps, id), 'zip', bytesOf(zipSync(files)))
         await startImport(deps, id)

@@ -14,12 +14,18 @@ let folder: string
 let server: ChildProcess | undefined
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'cordboard-import-'))
-  const config = { connections: { uploads: { use: 'intake' } }, flows: [{ from: ['uploads'], analyze: [], write: [] }] }
+  const config = {
+    connections: { uploads: { use: 'intake' } },
+    flows: [{ from: ['uploads'], analyze: [], write: [] }],
+  }
   writeFileSync(join(folder, 'cordboard.config.json'), JSON.stringify(config))
   mkdirSync(join(folder, 'audio'))
   for (const name of ['один.mp3', 'two.mp3']) copyFileSync(RECORDING, join(folder, 'audio', name))
   const rows = ['один.mp3;+33639980001;a', 'two.mp3;+33639980002;b', 'three.mp3;=1+1;c']
-  writeFileSync(join(folder, 'calls.csv'), ['\ufeffaudio_file_name;client_phone_number;partner_call_id', ...rows].join('\r\n'))
+  writeFileSync(
+    join(folder, 'calls.csv'),
+    ['\ufeffaudio_file_name;client_phone_number;partner_call_id', ...rows].join('\r\n'),
+  )
   writeFileSync(join(folder, 'missed.csv'), 'partner_call_id,result\nd,busy\n')
 })
 afterAll(() => {
@@ -73,17 +79,28 @@ it('hands in the calls of a CSV, once, with a server and without', { timeout: 18
   const first = await importing(...words, '--verdicts', 'verdicts.csv')
   expect([first.code, first.out.split('\n').slice(0, 2)]).toEqual([
     1,
-    [expect.stringMatching(/^line 4 +audio_file_name: expected a file at the root/), '2 taken, 0 known before, 1 refused'],
+    [
+      expect.stringMatching(/^line 4 +audio_file_name: expected a file at the root/),
+      '2 taken, 0 known before, 1 refused',
+    ],
   ])
   const lines = readFileSync(join(folder, 'verdicts.csv'), 'utf8').split('\r\n')
-  expect(lines.slice(0, 2)).toEqual(['line,verdict,call,code,says', expect.stringMatching(/^2,taken,call_\w+,,$/)])
+  expect(lines.slice(0, 2)).toEqual([
+    'line,verdict,call,code,says',
+    expect.stringMatching(/^2,taken,call_\w+,,$/),
+  ])
 
   // The same files are the same batch. Another file makes no second call of a row that was taken.
   const [again, usage] = await Promise.all([
     importing(...words, '--json'),
     importing('nowhere.csv', '--url', url),
   ])
-  expect(again.out.trim().split('\n').map((line) => JSON.parse(line).verdict)).toEqual(['taken', 'taken', 'refused'])
+  expect(
+    again.out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).verdict),
+  ).toEqual(['taken', 'taken', 'refused'])
   copyFileSync(RECORDING, join(folder, 'audio', 'three.mp3'))
   expect(await importing(...words)).toMatchObject({ code: 0, out: '1 taken, 2 known before, 0 refused\n' })
   expect([usage.code, usage.out]).toEqual([2, ''])
@@ -92,6 +109,9 @@ it('hands in the calls of a CSV, once, with a server and without', { timeout: 18
   const alone = await importing('missed.csv')
   expect(alone).toMatchObject({ code: 0, out: '', err: expect.stringContaining('when the server starts') })
   await serve()
-  expect(await importing('missed.csv')).toMatchObject({ code: 0, out: '1 taken, 0 known before, 0 refused\n' })
+  expect(await importing('missed.csv')).toMatchObject({
+    code: 0,
+    out: '1 taken, 0 known before, 0 refused\n',
+  })
   await stop()
 })

@@ -80,7 +80,12 @@ function upload(
   return handIn(target, part, connection, { signal, sent })
 }
 
-async function untilEnded(target: Target, begun: Batch, progress: Progress, signal: AbortSignal): Promise<Batch> {
+async function untilEnded(
+  target: Target,
+  begun: Batch,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Batch> {
   let batch = begun
   while (batch.state !== 'done' && batch.state !== 'failed') {
     const { taken, known, refused } = batch.rows
@@ -125,7 +130,9 @@ function createTold(io: Io, json: boolean, file: string | undefined) {
     async all(works: boolean): Promise<number> {
       if (out) await new Promise<void>((done, fail) => out.on('error', fail).end(done))
       if (!works) {
-        io.err(`${waiting === 1 ? 'Its rows are' : `${waiting} batches are`} taken when the server starts: cordboard serve`)
+        io.err(
+          `${waiting === 1 ? 'Its rows are' : `${waiting} batches are`} taken when the server starts: cordboard serve`,
+        )
         io.err('Then the same command says what became of them')
         return EXIT.ok
       }
@@ -144,7 +151,9 @@ function createTold(io: Io, json: boolean, file: string | undefined) {
 
 /** Lines of a piece, as those of the whole file. */
 const inFile = (text: string, before: number) =>
-  before === 0 ? text : text.replace(/\b([Ll]ine) (\d+)/g, (_, word, line) => `${word} ${Number(line) + before}`)
+  before === 0
+    ? text
+    : text.replace(/\b([Ll]ine) (\d+)/g, (_, word, line) => `${word} ${Number(line) + before}`)
 
 async function* verdictsOf(
   target: Target,
@@ -154,7 +163,11 @@ async function* verdictsOf(
   let next: string | null = null
   do {
     const cursor: { cursor?: string } = next === null ? {} : { cursor: next }
-    const page: Page<RowVerdict> = await target.get(`/v1/batches/${id}/rows`, { ...wanted, ...cursor, limit: PAGE })
+    const page: Page<RowVerdict> = await target.get(`/v1/batches/${id}/rows`, {
+      ...wanted,
+      ...cursor,
+      limit: PAGE,
+    })
     yield* page.items
     next = page.next
   } while (next !== null)

@@ -86,7 +86,13 @@ interface Piece {
   bytes: number
 }
 
-const newPiece = (from: number, before: number): Piece => ({ from, to: from, before, files: new Map(), bytes: 0 })
+const newPiece = (from: number, before: number): Piece => ({
+  from,
+  to: from,
+  before,
+  files: new Map(),
+  bytes: 0,
+})
 
 async function made(csv: Blob, head: number, { from, to, before, files }: Piece): Promise<Part> {
   const rows = from === head ? csv.slice(0, to) : new Blob([csv.slice(0, head), csv.slice(from, to)])
@@ -143,4 +149,8 @@ async function blobOf(path: string): Promise<Blob> {
 }
 
 const missing = (path: string) =>
-  wrong('import', `There is no ${basename(path)} that can be read`, 'Name a CSV, and with --audio a folder or a ZIP')
+  wrong(
+    'import',
+    `There is no ${basename(path)} that can be read`,
+    'Name a CSV, and with --audio a folder or a ZIP',
+  )

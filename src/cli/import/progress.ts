@@ -11,7 +11,10 @@ const WIDTH = 24
 const TERMINAL_MS = 100
 const LINE_MS = 5_000
 
-export function createProgress(io: Pick<Io, 'err' | 'paintErr' | 'columns'>, stream = process.stderr): Progress {
+export function createProgress(
+  io: Pick<Io, 'err' | 'paintErr' | 'columns'>,
+  stream = process.stderr,
+): Progress {
   const isTerminal = stream.isTTY === true
   let last = Number.NEGATIVE_INFINITY
   let isOpen = false

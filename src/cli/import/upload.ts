@@ -38,17 +38,22 @@ async function presigned(
     counts += bytes
     sent(bytes)
   })
-  const response = await putFile({ url, headers, bytes: file.bytes, body, signal }).catch((error: unknown) => {
-    signal.throwIfAborted()
-    if (error instanceof CordboardError) return null
-    throw error
-  })
+  const response = await putFile({ url, headers, bytes: file.bytes, body, signal }).catch(
+    (error: unknown) => {
+      signal.throwIfAborted()
+      if (error instanceof CordboardError) return null
+      throw error
+    },
+  )
   if (response?.ok) return true
   sent(-counts)
   return false
 }
 
-function counted(body: ReadableStream<Uint8Array>, sent: (bytes: number) => void): ReadableStream<Uint8Array> {
+function counted(
+  body: ReadableStream<Uint8Array>,
+  sent: (bytes: number) => void,
+): ReadableStream<Uint8Array> {
   return body.pipeThrough(
     new TransformStream({
       transform(chunk, controller) {
