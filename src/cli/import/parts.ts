@@ -143,9 +143,12 @@ const fileOf = (blob: Blob): File => ({
 })
 
 async function blobOf(path: string): Promise<Blob> {
-  return openAsBlob(path).catch(() => {
+  try {
+    // Throws at once where there is none, and rejects later where it cannot be read.
+    return await openAsBlob(path)
+  } catch {
     throw missing(path)
-  })
+  }
 }
 
 const missing = (path: string) =>
