@@ -64,3 +64,22 @@ export interface Replay {
   matched: number
   replayed: number
 }
+
+export interface Batch {
+  id: string
+  state: 'uploading' | 'reading' | 'taking' | 'done' | 'failed'
+  reason: string | null
+  rows: { taken: number; known: number; refused: number }
+  line: number
+  bytes: { csv: number; read: number }
+  waits: { code: string; says: string | null } | null
+  uploads?: { part: 'csv' | 'zip'; url: string; headers: Record<string, string>; direct: string }[]
+}
+
+export interface RowVerdict {
+  line: number
+  verdict: string
+  callId: string | null
+  code: string | null
+  says: string | null
+}

@@ -23,6 +23,7 @@ export const commands: Readonly<Record<string, Entry>> = {
   show: { about: 'One call: its timeline, where it was written', load: () => import('./commands/show.ts') },
   issues: { about: 'What a person must look at', load: () => import('./commands/issues.ts') },
   send: { about: 'Signs a fixture and posts it', load: () => import('./commands/send.ts') },
+  import: { about: 'Hands in the calls of a CSV', load: () => import('./commands/import.ts') },
   replay: {
     about: 'Puts stored deliveries through today’s code',
     load: () => import('./commands/replay.ts'),

@@ -6,8 +6,8 @@ import { utf8 } from '../connector/encoding.ts'
 import { CordboardError } from '../errors.ts'
 import { createBodies } from '../pipeline/body.ts'
 import type { Deps } from '../pipeline/deps.ts'
-import { importRow } from '../pipeline/import.ts'
 import { dropImport } from '../pipeline/erase-imports.ts'
+import { importRow } from '../pipeline/import.ts'
 import { createImport, putFile, startImport } from '../pipeline/import-begin.ts'
 import { mediaId } from '../pipeline/import-files.ts'
 import type { ImportRow, ImportVerdictRow } from '../store/schema.ts'
@@ -113,19 +113,22 @@ const begin = createRoute({
   },
 })
 
-const put = createRoute({
-  ...needs('ingest'),
-  method: 'put',
-  path: '/v1/batches/{id}/{part}',
-  operationId: 'putBatchFile',
-  tags: ['Batches'],
-  summary: 'Upload a file of a batch to us',
-  request: {
-    params: params.extend({ part: z.enum(PARTS) }),
-    body: { required: true, content: { 'application/octet-stream': { schema: binary('the file') } } },
-  },
-  responses: { ...always, ...unknown, ...bounded, ...conflicts, 200: json(batch, 'Stored') },
-})
+const puts = PARTS.map((part) => ({
+  part,
+  route: createRoute({
+    ...needs('ingest'),
+    method: 'put',
+    path: `/v1/batches/{id}/${part}`,
+    operationId: part === 'csv' ? 'putBatchCsv' : 'putBatchZip',
+    tags: ['Batches'],
+    summary: `Upload the ${part === 'csv' ? 'rows' : 'recordings'} of a batch to us`,
+    request: {
+      params,
+      body: { required: true, content: { 'application/octet-stream': { schema: binary('the file') } } },
+    },
+    responses: { ...always, ...unknown, ...bounded, ...conflicts, 200: json(batch, 'Stored') },
+  }),
+}))
 
 const start = createRoute({
   ...needs('ingest'),
@@ -198,7 +201,8 @@ export function mountBatches(app: OpenAPIHono<Api>, deps: Deps): void {
   let under = 0
 
   // Their bodies pass the router by, as those of single calls do.
-  for (const { middleware: _, ...route } of [begin, put]) app.openAPIRegistry.registerPath(route)
+  for (const { middleware: _, ...route } of [begin, ...puts.map((one) => one.route)])
+    app.openAPIRegistry.registerPath(route)
 
   app.post(begin.path, begin.middleware, async (c) => {
     const given = fitting(exactly(query), c.req.query(), 'query')
@@ -222,14 +226,15 @@ export function mountBatches(app: OpenAPIHono<Api>, deps: Deps): void {
     })
   })
 
-  app.put('/v1/batches/:id/:part', put.middleware, async (c) => {
-    const { id, part } = fitting(put.request.params, c.req.param(), 'path')
-    const row = await importRow(deps, id)
-    const { body } = c.req.raw
-    if (!body) throw new CordboardError('bad_request', 'Body: expected a file, seen none')
-    await oneMore(() => putFile(deps, row, part, body))
-    return c.json(await shown(row), 200)
-  })
+  for (const { part, route } of puts)
+    app.put(`/v1/batches/:id/${part}`, route.middleware, async (c) => {
+      const { id } = fitting(params, c.req.param(), 'path')
+      const row = await importRow(deps, id)
+      const { body } = c.req.raw
+      if (!body) throw new CordboardError('bad_request', 'Body: expected a file, seen none')
+      await oneMore(() => putFile(deps, row, part, body))
+      return c.json(await shown(row), 200)
+    })
 
   app.openapi(start, async (c) => c.json(await shown(await startImport(deps, c.req.valid('param').id)), 202))
 

@@ -14,6 +14,8 @@ import { bellsOf, insertSteps, newStep } from './step.ts'
 /** An import until its first row: its row comes before its files, so that nothing lies in the media store that nobody knows of. */
 
 export const MOST_CSV = 2 * 1024 ** 3
+/** A million rows and more; ten gigabytes are all that D1 holds, of everything. */
+const MOST_ON_D1 = 100 * 1024 ** 2
 /** As much as one PUT to S3 takes. */
 export const MOST_ZIP = 5 * 1024 ** 3
 const MOST_HEAD = 64 * 1024
@@ -103,11 +105,9 @@ export async function startImport(deps: Deps, id: string): Promise<ImportRow> {
     throw new CordboardError('bad_request', `Files: expected ${missing.join(' and ')}, seen none`, {
       fix: 'Upload what is missing, then start again',
     })
-  if (csvBytes > MOST_CSV || zipBytes > MOST_ZIP)
-    throw new CordboardError(
-      'too_large',
-      `Files: expected at most ${MOST_CSV} and ${MOST_ZIP} bytes, seen more`,
-    )
+  const mostCsv = store.dialect === 'd1' ? MOST_ON_D1 : MOST_CSV
+  if (csvBytes > mostCsv) throw tooLarge('CSV', mostCsv)
+  if (zipBytes > MOST_ZIP) throw tooLarge('Archive', MOST_ZIP)
   const sized = { ...row, csv_bytes: csvBytes, archive_bytes: zipBytes }
   const { columns, place } = await headOf(deps, sized)
   const isArchived = Number(row.archive) === 1
@@ -182,6 +182,11 @@ async function headOf(deps: Deps, row: ImportRow): Promise<{ columns: Columns; p
   if (!('wrong' in columns)) return { columns, place: first.end }
   throw new CordboardError('bad_request', `CSV: ${columns.wrong}`, { fix: columns.fix })
 }
+
+const tooLarge = (what: string, most: number) =>
+  new CordboardError('too_large', `${what}: expected at most ${most / 1024 ** 2} MB, seen more`, {
+    fix: 'Hand it in in several batches',
+  })
 
 const noCsv = (seen: string) =>
   new CordboardError(

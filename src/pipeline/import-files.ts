@@ -14,10 +14,10 @@ import type { Deps } from './deps.ts'
 /** The two files of an import, in the media store; and what stands in its archive, in a table, so that none of it is held. */
 
 const MOST_FILES = 1_000_000
-/** Files of the directory that share a commit, and a statement. */
+/** Files of the directory that share a commit; and a statement, which has ten parameters for each, and a hundred at most. */
 const FILES = 500
 const FILES_ON_D1 = 200
-const PER_STATEMENT = 10
+const PER_STATEMENT = 9
 const ERASED_AT_ONCE = 5_000
 
 type Part = 'csv' | 'zip'

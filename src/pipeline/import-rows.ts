@@ -14,8 +14,9 @@ import { dropUploads } from './uploads.ts'
 
 /** Rows of an import, taken in like calls that are handed in one by one. */
 
-/** Recordings under way at once: each holds a stream of the media store open twice. */
+/** Recordings under way at once: each is read and written. A Worker has six connections in all. */
 const FILES_AT_ONCE = 4
+const FILES_ON_D1 = 2
 /** What may come out of an archive: more than audio ever shrinks, and far less than a bomb holds. */
 const MOST_GROWTH = 100
 const MOST_SMALL = 64 * 1024 * 1024
@@ -57,7 +58,7 @@ export async function takeRows(running: Running, of: ImportRow, lines: readonly 
     files,
     changed: new Set(),
     unpacked: Number(of.unpacked),
-    room: createRoom(),
+    room: createRoom(deps.store.dialect === 'd1' ? FILES_ON_D1 : FILES_AT_ONCE),
   }
   const turns = new Map<string, Promise<unknown>>()
   const ends = await Promise.allSettled(
@@ -202,9 +203,9 @@ async function isKnown({ store }: Deps, connection: string, key: string): Promis
   return (await found.executeTakeFirst()) !== undefined
 }
 
-function createRoom(): Archive['room'] {
+function createRoom(count: number): Archive['room'] {
   const waiting: (() => void)[] = []
-  let left = FILES_AT_ONCE
+  let left = count
   return async (work) => {
     if (left === 0) await new Promise<void>((resolve) => waiting.push(resolve))
     else left -= 1

@@ -25,13 +25,32 @@ async function read(text: string | Uint8Array, { size = 7, delimiter = ',', at =
   for (let record = await reader.next(); record; record = await reader.next()) records.push(record)
   return records
 }
-const cells = async (...given: Parameters<typeof read>) => (await read(...given)).map((record) => record.cells)
+const cells = async (...given: Parameters<typeof read>) =>
+  (await read(...given)).map((record) => record.cells)
 
 describe('records of a CSV', () => {
   it.each([
-    ['a,b\nc,d', [['a', 'b'], ['c', 'd']]],
-    ['a,b\r\nc,d\r\n', [['a', 'b'], ['c', 'd']]],
-    ['a,b\rc,d\r', [['a', 'b'], ['c', 'd']]],
+    [
+      'a,b\nc,d',
+      [
+        ['a', 'b'],
+        ['c', 'd'],
+      ],
+    ],
+    [
+      'a,b\r\nc,d\r\n',
+      [
+        ['a', 'b'],
+        ['c', 'd'],
+      ],
+    ],
+    [
+      'a,b\rc,d\r',
+      [
+        ['a', 'b'],
+        ['c', 'd'],
+      ],
+    ],
     ['\ufeffa,b\n', [['a', 'b']]],
     ['\ufeff"a,b"\n', [['a,b']]],
     ['"a\r\nb","c""d",""\n', [['a\r\nb', 'c"d', '']]],
@@ -55,7 +74,10 @@ describe('records of a CSV', () => {
     const records = await read('"a"b,c\nd\n')
     expect(records.map(({ fault }) => fault !== undefined)).toEqual([true, false])
     const odd = await read(new Uint8Array([0x61, 0xff, 0x0a, 0x62]))
-    expect(odd).toEqual([{ cells: [], end: 3, fault: 'expected UTF-8, seen other bytes' }, { cells: ['b'], end: 4 }])
+    expect(odd).toEqual([
+      { cells: [], end: 3, fault: 'expected UTF-8, seen other bytes' },
+      { cells: ['b'], end: 4 },
+    ])
   })
 
   it.each([
@@ -75,7 +97,9 @@ describe('records of a CSV', () => {
     const rows = fc.array(fc.array(cell, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 5 })
     await fc.assert(
       fc.asyncProperty(rows, fc.integer({ min: 1, max: 9 }), async (table, size) => {
-        const text = table.map((row) => row.map((one) => `"${one.replaceAll('"', '""')}"`).join(',')).join('\r\n')
+        const text = table
+          .map((row) => row.map((one) => `"${one.replaceAll('"', '""')}"`).join(','))
+          .join('\r\n')
         expect(await cells(text, { size, mostBytes: 10_000 })).toEqual(table)
       }),
       { numRuns: 200 },

@@ -1,8 +1,15 @@
+import { crc32 as known } from 'node:zlib'
 import { zipSync } from 'fflate'
 import { describe, expect, it } from 'vitest'
 import { crc32 } from '../../src/connector/crc32.ts'
-import { findDirectory, isPlainName, openFile, readDirectory, type ZipFile, type ZipSource } from '../../src/connector/zip-read.ts'
-import { crc32 as known } from 'node:zlib'
+import {
+  findDirectory,
+  isPlainName,
+  openFile,
+  readDirectory,
+  type ZipFile,
+  type ZipSource,
+} from '../../src/connector/zip-read.ts'
 import { type MadeFile, makeZip } from '../kit/zip.ts'
 
 const text = (content: string) => new TextEncoder().encode(content)
