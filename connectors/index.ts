@@ -13,21 +13,38 @@ export interface ConnectorInfo {
 }
 
 export const connectorIds = [
+  'aircall',
+  'asterisk',
   'cyberdev',
   'generic',
   'hubspot',
   'intake',
+  'justcall',
   'openai',
   'resonaa',
+  'telnyx',
   'transcripto',
   'twilio',
   'xosum',
   'zadarma',
+  'zoom-phone',
 ] as const
 
 export type ConnectorId = (typeof connectorIds)[number]
 
 export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
+  aircall: {
+    name: 'Aircall',
+    docs: 'https://developer.aircall.io/api-references/',
+    roles: ['telephony'],
+    can: ['telephony.webhook', 'telephony.recording', 'telephony.calls'],
+  },
+  asterisk: {
+    name: 'Asterisk and FreePBX',
+    docs: 'https://docs.asterisk.org/Configuration/Reporting/Call-Detail-Records-CDR/CDR-Specification/',
+    roles: ['telephony'],
+    can: ['telephony.webhook', 'telephony.recording'],
+  },
   cyberdev: {
     name: 'CyberDev',
     docs: 'https://docs.cyberdev.app/api-reference/audio-upload',
@@ -68,6 +85,12 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
     roles: ['telephony'],
     can: ['telephony.recording', 'telephony.recordingUrl'],
   },
+  justcall: {
+    name: 'JustCall',
+    docs: 'https://developer.justcall.io/docs',
+    roles: ['telephony'],
+    can: ['telephony.webhook', 'telephony.recording', 'telephony.calls'],
+  },
   openai: {
     name: 'OpenAI-compatible server',
     docs: 'https://platform.openai.com/docs/api-reference/audio/createTranscription',
@@ -86,6 +109,12 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
     docs: 'https://resonaa.com/developer',
     roles: ['analysis'],
     can: ['analysis.accepts', 'analysis.parts', 'analysis.submit'],
+  },
+  telnyx: {
+    name: 'Telnyx',
+    docs: 'https://developers.telnyx.com/docs/voice/programmable-voice/voice-api-webhooks',
+    roles: ['telephony'],
+    can: ['telephony.webhook', 'telephony.recording', 'telephony.calls'],
   },
   transcripto: {
     name: 'Transcripto',
@@ -127,32 +156,48 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
     roles: ['telephony'],
     can: ['telephony.webhook', 'telephony.recording', 'telephony.recordingUrl', 'telephony.calls'],
   },
+  'zoom-phone': {
+    name: 'Zoom Phone',
+    docs: 'https://developers.zoom.us/docs/phone/',
+    roles: ['telephony'],
+    can: ['telephony.webhook', 'telephony.recording', 'telephony.calls'],
+  },
 }
 
 const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connector }>>> = {
+  aircall: () => import('./aircall/connector.ts'),
+  asterisk: () => import('./asterisk/connector.ts'),
   cyberdev: () => import('./cyberdev/connector.ts'),
   generic: () => import('./generic/connector.ts'),
   hubspot: () => import('./hubspot/connector.ts'),
   intake: () => import('./intake/connector.ts'),
+  justcall: () => import('./justcall/connector.ts'),
   openai: () => import('./openai/connector.ts'),
   resonaa: () => import('./resonaa/connector.ts'),
+  telnyx: () => import('./telnyx/connector.ts'),
   transcripto: () => import('./transcripto/connector.ts'),
   twilio: () => import('./twilio/connector.ts'),
   xosum: () => import('./xosum/connector.ts'),
   zadarma: () => import('./zadarma/connector.ts'),
+  'zoom-phone': () => import('./zoom-phone/connector.ts'),
 }
 
 const sandboxes: Readonly<Record<ConnectorId, () => Promise<{ createSandbox: CreateSandbox }>>> = {
+  aircall: () => import('./aircall/sandbox.ts'),
+  asterisk: () => import('./asterisk/sandbox.ts'),
   cyberdev: () => import('./cyberdev/sandbox.ts'),
   generic: () => import('./generic/sandbox.ts'),
   hubspot: () => import('./hubspot/sandbox.ts'),
   intake: () => import('./intake/sandbox.ts'),
+  justcall: () => import('./justcall/sandbox.ts'),
   openai: () => import('./openai/sandbox.ts'),
   resonaa: () => import('./resonaa/sandbox.ts'),
+  telnyx: () => import('./telnyx/sandbox.ts'),
   transcripto: () => import('./transcripto/sandbox.ts'),
   twilio: () => import('./twilio/sandbox.ts'),
   xosum: () => import('./xosum/sandbox.ts'),
   zadarma: () => import('./zadarma/sandbox.ts'),
+  'zoom-phone': () => import('./zoom-phone/sandbox.ts'),
 }
 
 export async function loadConnector(id: string): Promise<Connector> {

@@ -90,6 +90,7 @@ export async function loadConnection(
           recordingWaitMs: entry.data.recordingWaitMs,
           reconcile: reconcileOf(connector, entry.data.reconcile),
           subscribe: entry.data.subscribe,
+          measureTracks: entry.data.measureTracks,
           redact: entry.data.redact,
           gather: gatherOf(connector, entry.data.gather),
           secrets: [...new Set(resolved.secrets)],

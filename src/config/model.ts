@@ -35,6 +35,8 @@ export interface Connection {
   reconcile?: { everyMs: number; overMs: number } | undefined
   /** Its webhook is created at the vendor by its API, and kept alive. */
   subscribe?: boolean | undefined
+  /** Whether it is measured who speaks when in its stereo WAV recordings. */
+  measureTracks?: boolean | undefined
   /** Whether transcripts leave it redacted; undefined: as its connector wants it. */
   redact?: boolean | undefined
   /** When calls are collected and handed over together: what ends the collecting, whichever comes first. */

@@ -95,6 +95,10 @@ export const commonKeys = {
       'calls whose webhooks got lost are found in the vendor’s own list, where it has one; false: never',
     ),
   subscribe: z.boolean().optional().describe('the webhook is created at the vendor, and renewed, by its API'),
+  measureTracks: z
+    .boolean()
+    .optional()
+    .describe('who speaks when is measured in stereo WAV recordings of this phone system as they pass'),
   redact: z
     .boolean()
     .optional()

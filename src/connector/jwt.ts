@@ -66,12 +66,23 @@ async function fittingKey(
 }
 
 /** A claim that is there but is no number or text refuses too: it must not count as absent. */
-function wrongClaim(claims: Record<string, unknown>, { issuer, audience }: JwtVerification, nowMs: number) {
+function wrongClaim(
+  claims: Record<string, unknown>,
+  { issuer, audience, maxAgeMs }: JwtVerification,
+  nowMs: number,
+) {
   const now = nowMs / 1000
-  const { exp, nbf, iss, aud } = claims
+  const { exp, nbf, iat, iss, aud } = claims
   if (exp !== undefined && !(typeof exp === 'number' && now < exp + LEEWAY_S)) return 'the token has expired'
   if (nbf !== undefined && !(typeof nbf === 'number' && now >= nbf - LEEWAY_S))
     return 'the token is not valid yet'
+  if (maxAgeMs !== undefined) {
+    if (typeof iat !== 'number') return 'the token does not say when it was issued'
+    const age = Math.round(now - iat)
+    if (Math.abs(age) * 1000 > maxAgeMs) {
+      return `the token is ${Math.abs(age)} s ${age > 0 ? 'old' : 'ahead of our clock'}, ${maxAgeMs / 1000} allowed`
+    }
+  }
   if (issuer !== undefined && iss !== issuer) return `the token’s issuer is not ${issuer}`
   const audiences: unknown[] = Array.isArray(aud) ? aud : [aud]
   if (audience !== undefined && !audiences.includes(audience))

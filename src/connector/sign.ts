@@ -1,14 +1,19 @@
+import { toWallClock } from '../call/zone.ts'
 import { CordboardError } from '../errors.ts'
 import { encodeAs, encodeBase64, encodeBase64Url, utf8 } from './encoding.ts'
 import { asObject, parseJson } from './json.ts'
 import { checkSecrets, keyOf } from './keys.ts'
 import { inboundRequest, type RawRequest } from './request.ts'
-import { fieldOf, signedBytes } from './signed-text.ts'
+import { fieldOf, hashedBytes, signedBytes } from './signed-text.ts'
+import { STAND_IN_PUBLIC_KEY, signAsStandIn } from './stand-in-key.ts'
 import type {
   CustomVerification,
+  Ed25519Verification,
+  Freshness,
+  HashVerification,
   HmacVerification,
   JwtVerification,
-  TokenVerification,
+  Place,
   VerifiableRequest,
   Verification,
 } from './verification.ts'
@@ -26,8 +31,10 @@ export async function signRequest(
   switch (verification.scheme) {
     case 'hmac':
       return signHmac(request, verification, tools)
+    case 'hash':
+      return headerAt(request, verification.place, await hashOf(request, verification, tools))
     case 'token':
-      return tokenHeader(request, verification)
+      return headerAt(request, verification.place, newest(verification.secrets))
     case 'jwt':
       return signJwt(request, verification, tools)
     case 'custom':
@@ -35,7 +42,7 @@ export async function signRequest(
     case 'nothing':
       return {}
     case 'ed25519':
-      throw cannot('only the vendor has the private key', 'Use a request that the vendor signed')
+      return signEd25519(request, verification, tools)
   }
 }
 
@@ -46,18 +53,22 @@ export async function signRaw(
   tools: VerifyTools,
 ): Promise<RawRequest> {
   const request = inboundRequest(raw)
-  if (verification.scheme !== 'token' || 'header' in verification.place || 'basic' in verification.place) {
+  const isPlaced = verification.scheme === 'token' || verification.scheme === 'hash'
+  if (!isPlaced || 'header' in verification.place || 'basic' in verification.place) {
     const headers = new Headers(request.headers)
     for (const [name, value] of Object.entries(await signRequest(request, verification, tools)))
       headers.set(name, value)
     return { ...raw, headers }
   }
   const { place } = verification
-  const secret = newest(verification.secrets)
-  if ('field' in place) return { ...raw, body: withField(request, place.field, secret) }
-  if ('query' in place) return { ...raw, url: withQuery(raw.url, place.query, secret) }
+  const proof =
+    verification.scheme === 'token'
+      ? newest(verification.secrets)
+      : await hashOf(request, verification, tools)
+  if ('field' in place) return { ...raw, body: withField(request, place.field, proof) }
+  if ('query' in place) return { ...raw, url: withQuery(raw.url, place.query, proof) }
   const [base = '', query] = raw.url.split('?', 2)
-  const last = `/${encodeURIComponent(secret)}`
+  const last = `/${encodeURIComponent(proof)}`
   return {
     ...raw,
     url: `${base.replace(/\/[^/]*$/, last)}${query === undefined ? '' : `?${query}`}`,
@@ -77,9 +88,7 @@ async function signHmac(
 ) {
   const { hash, header, prefix = '', freshness, encoding } = verification
   const secret = newest(verification.secrets)
-  const added: Record<string, string> = freshness
-    ? { [freshness.header]: String(freshness.unit === 's' ? Math.floor(now / 1000) : now) }
-    : {}
+  const added = timeHeader(freshness, now)
   const signed = signedBytes(verification.signed, withHeaders(request, added))
   if ('refused' in signed) throw cannot(signed.refused, 'Add it to the request')
   const mac = await signer.hmac(hash, keyOf(secret, verification.secretEncoding), signed.data)
@@ -87,6 +96,34 @@ async function signHmac(
   if (first === undefined)
     throw new CordboardError('config', 'The connector names no encoding of its signature')
   return { ...added, [header]: prefix + encodeAs(first, mac) }
+}
+
+/** Only for accounts whose key is that of the stand-ins: a vendor's private key is nowhere but with the vendor. */
+async function signEd25519(
+  request: VerifiableRequest,
+  { header, encoding, signed, publicKeys, freshness }: Ed25519Verification,
+  { now }: VerifyTools,
+) {
+  if (!publicKeys.includes(STAND_IN_PUBLIC_KEY)) {
+    throw cannot(
+      'only the vendor has the private key',
+      `Use a request that the vendor signed, or the stand-ins’ public key ${STAND_IN_PUBLIC_KEY}`,
+    )
+  }
+  const added = timeHeader(freshness, now)
+  const bytes = signedBytes(signed, withHeaders(request, added))
+  if ('refused' in bytes) throw cannot(bytes.refused, 'Add it to the request')
+  const data = typeof bytes.data === 'string' ? utf8(bytes.data) : bytes.data
+  return { ...added, [header]: encodeAs(encoding, await signAsStandIn(data)) }
+}
+
+function timeHeader(freshness: Freshness | undefined, now: number): Record<string, string> {
+  return freshness ? { [freshness.header]: timeText(now, freshness) } : {}
+}
+
+function timeText(now: number, { unit, timeZone = 'UTC' }: Freshness): string {
+  if (unit === 'clock') return toWallClock(now, timeZone)
+  return String(unit === 's' ? Math.floor(now / 1000) : now)
 }
 
 function withHeaders(request: VerifiableRequest, added: Record<string, string>): VerifiableRequest {
@@ -99,29 +136,37 @@ function withHeaders(request: VerifiableRequest, added: Record<string, string>):
 async function signCustom(
   request: VerifiableRequest,
   verification: CustomVerification,
-  { signer }: VerifyTools,
+  { now, signer }: VerifyTools,
 ) {
-  const claims = verification.claims(request)
+  const added = timeHeader(verification.freshness, now)
+  const claims = verification.claims(withHeaders(request, added))
   if ('refused' in claims) throw cannot(claims.refused, 'Correct the request')
   const [first] = claims
   if (!first) throw cannot('the connector finds nothing to sign in it', 'Correct the request')
   const mac = await signer.hmac(first.hash, newest(verification.secrets), first.signed)
-  return { [verification.header]: encodeAs(first.encoding, mac) }
+  return { ...added, [verification.header]: encodeAs(first.encoding, mac) }
 }
 
-function tokenHeader(
+async function hashOf(
   request: VerifiableRequest,
-  { place, secrets }: TokenVerification,
-): Record<string, string> {
-  const secret = newest(secrets)
-  if ('header' in place) return { [place.header]: `${place.prefix ?? ''}${secret}` }
+  { hash, encoding, signed, secrets }: HashVerification,
+  { signer }: VerifyTools,
+): Promise<string> {
+  const text = hashedBytes(signed, newest(secrets), request)
+  if ('refused' in text) throw cannot(text.refused, 'Add it to the request')
+  return encodeAs(encoding, await signer.digest(hash, text.data))
+}
+
+/** The header that carries a token or signature; none when the request has it where it belongs. */
+function headerAt(request: VerifiableRequest, place: Place, proof: string): Record<string, string> {
+  if ('header' in place) return { [place.header]: `${place.prefix ?? ''}${proof}` }
   if ('basic' in place) {
-    const pair = place.basic === 'password' ? `cordboard:${secret}` : secret
+    const pair = place.basic === 'password' ? `cordboard:${proof}` : proof
     return { authorization: `Basic ${encodeBase64(utf8(pair))}` }
   }
-  if ('field' in place && fieldOf(request, place.field) === secret) return {}
+  if ('field' in place && fieldOf(request, place.field) === proof) return {}
   const where = 'field' in place ? `field ${place.field}` : 'query' in place ? `query ${place.query}` : 'path'
-  throw cannot(`its proof is a token in the ${where}, not a header`, `Put the secret there before sending`)
+  throw cannot(`its proof stands in the ${where}, not in a header`, `Put it there before sending`)
 }
 
 async function signJwt(

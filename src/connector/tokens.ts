@@ -1,5 +1,5 @@
 import type { Connection } from '../config/model.ts'
-import { CordboardError } from '../errors.ts'
+import { asCordboardError, CordboardError } from '../errors.ts'
 import type { NewToken, SharedToken, TokenOptions } from './contract.ts'
 
 /**
@@ -48,7 +48,7 @@ export function createMemoryTokens({ now }: { now: () => number }): Tokens {
           throw refusedAtOnce(ask)
         const flight = flights.get(key) ?? refresh(key, known, ask).finally(() => flights.delete(key))
         flights.set(key, flight)
-        const token = await flight
+        const token = await unlessAborted(flight, ask.signal)
         if (token !== ask.refused) return token
       }
     },
@@ -85,3 +85,16 @@ export function checkedToken({ token, expiresInMs, keep }: NewToken): NewToken {
 
 /** One that ends at once could not even be handed out. */
 const SHORTEST_LIFE_MS = 1_000
+
+/** Goes on without it when the signal aborts; what was begun still comes to its end. */
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>()
+  const end = () => aborted.reject(asCordboardError(signal.reason))
+  signal.addEventListener('abort', end, { once: true })
+  if (signal.aborted) end()
+  try {
+    return await Promise.race([work, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', end)
+  }
+}

@@ -34,7 +34,10 @@ export type Place =
 export interface Freshness {
   /** Header that carries the sender's time; it must be part of what is signed. */
   header: string
-  unit: 's' | 'ms'
+  /** `clock`: `2026-03-04 11:22:33`, of a clock in `timeZone`. */
+  unit: 's' | 'ms' | 'clock'
+  /** IANA name; default UTC. */
+  timeZone?: string
   /** How far it may differ from our clock, both ways, in milliseconds. */
   toleranceMs: number
 }
@@ -54,6 +57,20 @@ export interface HmacVerification {
   freshness?: Freshness
 }
 
+/**
+ * A plain hash over a text that holds the secret, for vendors that make no HMAC: `sha256(key + body + secret)`. The secret
+ * closes the text. Where it only stood in front, whoever saw one signed text could sign a longer one (length extension).
+ */
+export interface HashVerification {
+  scheme: 'hash'
+  hash: Hash
+  encoding: Encoding
+  /** Where the signature stands. */
+  place: Exclude<Place, { basic: string }>
+  signed: readonly (SignedPart | { secret: true })[]
+  secrets: readonly string[]
+}
+
 export interface TokenVerification {
   scheme: 'token'
   place: Place
@@ -71,6 +88,8 @@ export interface JwtVerification {
   publicKeys?: readonly string[]
   issuer?: string
   audience?: string
+  /** How far the claim `iat` may differ from our clock, both ways, in milliseconds: for tokens that do not expire. */
+  maxAgeMs?: number
   /** Claim that must equal the hash of the raw body, when the vendor binds it. */
   bodyHashClaim?: { claim: string; hash: Hash; encoding: Encoding }
 }
@@ -104,6 +123,8 @@ export interface CustomVerification {
   /** Header that carries the signature: where a signer of fixtures puts it. */
   header: string
   secrets: readonly string[]
+  /** Every claim must have this header in its text: nothing here can see whether it has. */
+  freshness?: Freshness
   /** Also lists its claims when the header is missing (`given` is empty then): the engine refuses, a signer signs. */
   claims(request: VerifiableRequest): readonly Claim[] | { refused: string }
   digests?(
@@ -119,6 +140,7 @@ export interface NothingVerification {
 
 export type Verification =
   | HmacVerification
+  | HashVerification
   | TokenVerification
   | JwtVerification
   | Ed25519Verification

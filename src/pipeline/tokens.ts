@@ -9,6 +9,7 @@ import {
   refusedAtOnce,
   type TokenAsk,
   type Tokens,
+  unlessAborted,
 } from '../connector/tokens.ts'
 import { asCordboardError, CordboardError } from '../errors.ts'
 import type { Store } from '../store/port.ts'
@@ -275,17 +276,4 @@ const isCutOff = (error: unknown) => error instanceof Error && cutOffs.has(error
 function cutOff(error: CordboardError): CordboardError {
   cutOffs.add(error)
   return error
-}
-
-/** Goes on without it when the signal aborts; what was begun still comes to its end. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>()
-  const end = () => aborted.reject(asCordboardError(signal.reason))
-  signal.addEventListener('abort', end, { once: true })
-  if (signal.aborted) end()
-  try {
-    return await Promise.race([work, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', end)
-  }
 }

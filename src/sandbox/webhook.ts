@@ -1,8 +1,7 @@
 import type { Connector } from '../connector/contract.ts'
 import type { Signer } from '../connector/platform.ts'
-import { inboundRequest } from '../connector/request.ts'
 import type { SandboxWebhook } from '../connector/sandbox.ts'
-import { signRequest } from '../connector/sign.ts'
+import { signRaw } from '../connector/sign.ts'
 
 /** Whose webhook it is: the connector and its settings, as the configuration has them. */
 export interface Sender {
@@ -31,14 +30,19 @@ export async function signWebhook(
   if (!side) throw new RangeError(`${connector.name} sends no webhooks`)
   const { method, path, query, headers, body } = webhook
   const url = `${publicUrl}/hooks/${id}${path}${query ? `?${query}` : ''}`
-  const unsigned = inboundRequest({
+  const unsigned = {
     method,
     url,
     path,
     headers: Object.entries(headers),
     body: new TextEncoder().encode(body),
     receivedAt: new Date(tools.now).toISOString(),
-  })
-  const signature = await signRequest(unsigned, side.verify(settings), tools)
-  return { url, method, headers: { ...headers, ...signature }, body }
+  }
+  const signed = await signRaw(unsigned, side.verify(settings), tools)
+  return {
+    url: signed.url,
+    method,
+    headers: Object.fromEntries(signed.headers),
+    body: new TextDecoder().decode(signed.body),
+  }
 }

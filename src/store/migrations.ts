@@ -164,6 +164,10 @@ export const MIGRATIONS: readonly Migration[] = [
       `create index uploads_call on uploads (call_id)`,
     ],
   },
+  {
+    name: '0007-conversation',
+    statements: [`alter table submissions add column conversation text`],
+  },
 ]
 
 /** Table of what has been run; created before everything else. */

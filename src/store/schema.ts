@@ -196,6 +196,8 @@ export interface SubmissionRow {
   reason: string | null
   /** What the call counts for where the minutes of a day are capped; null: it was saved by an older version. */
   audio_ms: number | null
+  /** JSON: what was heard in the tracks of the recording that was handed over; null: nothing was measured. */
+  conversation: string | null
 }
 
 /** Submissions that are handed over together. Its step, of the kind `batch`, has the lease. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { vendorTokens } from '../../src/cli/doctor/vendor-tokens.ts'
+import type { NewToken } from '../../src/connector/contract.ts'
 import { createSeal } from '../../src/connector/seal.ts'
 import { createMemoryTokens } from '../../src/connector/tokens.ts'
 import { asCordboardError, CordboardError } from '../../src/errors.ts'
@@ -413,6 +414,20 @@ it('in memory is got once, refreshed when it is refused or near its end, and kee
   now += 95_000
   expect(await ask()).toBe('t3')
   expect(asked).toMatchObject([null, { token: 't1', keep: 'k' }, { token: 't2', keep: 'k' }])
+})
+
+it('in memory is waited for no longer than the step that asks has time, and is there for the next one', async () => {
+  const tokens = createMemoryTokens({ now: () => 0 })
+  const step = new AbortController()
+  const { promise, resolve } = Promise.withResolvers<NewToken>()
+  const ask = (signal: AbortSignal) =>
+    tokens.get({ connection: { id: 'crm', secrets: [] }, name: 'access', signal, fetchNew: () => promise })
+  const cut = codeOf(ask(step.signal))
+  const other = ask(new AbortController().signal)
+  step.abort(new CordboardError('timeout', 'The step has no time left'))
+  expect(await cut).toBe('timeout')
+  resolve({ token: 't1' })
+  expect(await other).toBe('t1')
 })
 
 /** Turns of the event loop until it is so; the test's own limit ends it. */

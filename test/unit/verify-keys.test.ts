@@ -6,6 +6,7 @@ import { signRaw, signRequest } from '../../src/connector/sign.ts'
 import type {
   CustomVerification,
   Ed25519Verification,
+  HashVerification,
   JwtVerification,
 } from '../../src/connector/verification.ts'
 import { accepted, NOW, raw, refused, verify } from '../kit/requests.ts'
@@ -117,6 +118,19 @@ describe('jwt', () => {
     expect(await verifyToken(await tokenOf(HS256, {}), withAudience)).toMatchObject({ ok: false })
   })
 
+  test.each([
+    ['issued just now', { iat: seconds }, true],
+    ['issued 300 s ago', { iat: seconds - 300 }, true],
+    ['issued longer ago', { iat: seconds - 302 }, false],
+    ['issued 300 s ahead', { iat: seconds + 300 }, true],
+    ['issued further ahead', { iat: seconds + 302 }, false],
+    ['not said when issued', {}, false],
+    ['issued at what is no number', { iat: String(seconds) }, false],
+  ])('with a greatest age: %s', async (_, claims, isAccepted) => {
+    const young = { ...plain, maxAgeMs: 300_000 }
+    expect(await verifyToken(await tokenOf(HS256, claims), young)).toMatchObject({ ok: isAccepted })
+  })
+
   test('what is no token is refused', async () => {
     const deep = encodeBase64Url(utf8('['.repeat(5000)))
     for (const token of ['', 'a', 'a.b', 'a.b.c', '..', `${deep}.${deep}.${deep}`, 'x'.repeat(20_000)]) {
@@ -167,9 +181,104 @@ describe('ed25519, Telnyx (telnyx 7.24.0)', () => {
     }
   })
 
-  test('cannot be signed here', async () => {
-    const signed = signRequest(inboundRequest(request), telnyx, { now: NOW, signer: testSigner })
+  test('cannot be signed here: the vendor has the private key', async () => {
+    const real = { ...telnyx, publicKeys: ['eu2zvPjhY6odxV34Z/EsRiERvTodkev4Fq0SlK90Izg='] }
+    const signed = signRequest(inboundRequest(request), real, { now: NOW, signer: testSigner })
     await expect(signed).rejects.toMatchObject({ code: 'bad_request' })
+  })
+
+  test('is signed as the vendor signs where the key is that of the stand-ins', async () => {
+    const unsigned = { ...request, headers: [] }
+    const at = 1_766_998_937_000
+    const headers = await signRequest(inboundRequest(unsigned), telnyx, { now: at, signer: testSigner })
+    expect(Object.entries(headers)).toEqual(request.headers)
+    expect(
+      await verify(await signRaw(unsigned, telnyx, { now: NOW, signer: testSigner }), telnyx),
+    ).toMatchObject(accepted)
+  })
+})
+
+describe('hash, as for Mango Office (node:crypto, 2026-11-20)', () => {
+  const mango: HashVerification = {
+    scheme: 'hash',
+    hash: 'sha256',
+    encoding: 'hex',
+    place: { field: 'sign' },
+    signed: [{ text: 'b5c1a8e2f4d64b7c9e0f1a2b3c4d5e6f' }, { field: 'json' }, { secret: true }],
+    secrets: ['9f8e7d6c5b4a39281706f5e4d3c2b1a0'],
+  }
+  const form = (fields: Record<string, string>) =>
+    raw({
+      body: new URLSearchParams(fields).toString(),
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    })
+  const json = '{"x":"Привет"}'
+  const sign = '468b0631822df2d03cf400eda8090aa34c2bda7e45b56af572e23e8692c41952'
+
+  test('accepted when the text with one of the secrets fits, as it was received', async () => {
+    expect(await verify(form({ sign, json }), { ...mango, secrets: ['new', ...mango.secrets] })).toEqual({
+      ok: true,
+      with: 'secret 2 of 2',
+    })
+    expect(await verify(form({ sign, json: '{"x": "Привет"}' }), mango)).toEqual(
+      refused('the signature does not fit the secret'),
+    )
+    expect(await verify(form({ sign, json }), { ...mango, secrets: ['another'] })).toMatchObject({
+      ok: false,
+    })
+  })
+
+  test('what is missing, empty, too long or no hex refuses', async () => {
+    expect(await verify(form({ json }), mango)).toEqual(refused('the field sign is missing'))
+    expect(await verify(form({ sign: '', json }), mango)).toEqual(refused('the field sign is missing'))
+    expect(await verify(form({ sign }), mango)).toEqual(
+      refused('the field json, which is signed, is missing'),
+    )
+    for (const other of ['zz', `${sign}0`, '00'.repeat(1000)]) {
+      expect(await verify(form({ sign: other, json }), mango)).toEqual(
+        refused('the signature is not written as hex'),
+      )
+    }
+    expect(await verify(form({ sign: sign.slice(2), json }), mango)).toMatchObject({ ok: false })
+  })
+
+  test.each<HashVerification['signed']>([[], [{ body: true }], [{ secret: true }, { body: true }]])(
+    'a text that does not end with the secret, %j, is a mistake of the connector',
+    async (...signed) => {
+      const attempt = verify(form({ sign, json }), { ...mango, signed })
+      await expect(attempt).rejects.toMatchObject({ code: 'config' })
+    },
+  )
+
+  test('no secret or an empty one is a mistake of the configuration', async () => {
+    for (const secrets of [[], [''], ['x', ' ']])
+      await expect(verify(form({ sign, json }), { ...mango, secrets })).rejects.toMatchObject({
+        code: 'config',
+      })
+  })
+
+  test.each<HashVerification['place']>([
+    { header: 'x-sign' },
+    { header: 'x-sign', prefix: 'sha256=' },
+    { query: 'sign' },
+    { field: 'sign' },
+    { path: true },
+  ])('what signRaw makes with %j verifies', async (place) => {
+    const request = { ...form({ json, sign: 'old' }), url: 'https://hooks.example.com/hooks/acme/old' }
+    const verification = { ...mango, place }
+    const signed = await signRaw(request, verification, { now: NOW, signer: testSigner })
+    expect(await verify(signed, verification)).toEqual({ ok: true, with: 'secret 1 of 1' })
+  })
+
+  test('signRequest leaves a field alone that is right, and says where a wrong one belongs', async () => {
+    const tools = { now: NOW, signer: testSigner }
+    expect(await signRequest(inboundRequest(form({ sign, json })), mango, tools)).toEqual({})
+    await expect(
+      signRequest(inboundRequest(form({ sign: 'old', json })), mango, tools),
+    ).rejects.toMatchObject({
+      code: 'bad_request',
+      why: expect.stringContaining('field sign'),
+    })
   })
 })
 
