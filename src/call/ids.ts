@@ -18,6 +18,7 @@ export const ID_PREFIXES = {
   attempt: 'att',
   audit: 'aud',
   replay: 'rpl',
+  backfill: 'bfl',
   upload: 'med',
   import: 'imp',
 } as const

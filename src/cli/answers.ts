@@ -56,6 +56,23 @@ export interface Replayed {
   replay?: string
 }
 
+export interface Backfill {
+  id: string
+  connection: string
+  state: 'running' | 'stuck' | 'done'
+  since: string
+  until: string
+  reachedAt: string
+  listed: number
+  new: number
+  known: number
+  events: number
+  startedAt: string
+  endedAt: string | null
+  code: string | null
+  reason: string | null
+}
+
 export interface Replay {
   id: string
   filter: { connection: string | null; state: string | null; since: string | null }

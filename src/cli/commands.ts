@@ -28,6 +28,14 @@ export const commands: Readonly<Record<string, Entry>> = {
     about: 'Puts stored deliveries through today’s code',
     load: () => import('./commands/replay.ts'),
   },
+  backfill: {
+    about: 'Reads the vendor’s own list of calls',
+    load: () => import('./commands/backfill.ts'),
+  },
+  subscribe: {
+    about: 'Creates the webhook at the vendor',
+    load: () => import('./commands/subscribe.ts'),
+  },
   rerun: { about: 'Does a call’s work again', load: () => import('./commands/rerun.ts') },
   flow: { about: 'Says which way a call goes, and why', load: () => import('./commands/flow.ts') },
   backend: {

@@ -27,6 +27,8 @@ export interface Target {
   says: string
   /** False when nothing works on what is asked for until a server starts. */
   works: boolean
+  /** Of a data folder without a server: works on one lane from here. Answers how to stop. */
+  workOn?(lane: string): Promise<() => Promise<void>>
   close(): Promise<void>
 }
 
@@ -100,7 +102,8 @@ async function local(dataDir: string, config: Config, services: Services): Promi
   }
   // Workers of a database may be anywhere; those of a folder are here or nowhere.
   const works = isShared || runningServer(dataDir) !== null
-  return { ...target, says: isShared ? 'the database of DATABASE_URL' : dataDir, works, close }
+  const workOn = async (lane: string) => (await import('./work-on.ts')).workOn(deps, lane)
+  return { ...target, says: isShared ? 'the database of DATABASE_URL' : dataDir, works, workOn, close }
 }
 
 function requests(

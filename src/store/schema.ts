@@ -7,7 +7,8 @@
 export interface DeliveryRow {
   id: string
   connection: string
-  role: 'telephony' | 'analysis' | 'crm'
+  /** `list`: no request, but what the vendor's own list told of a call; its body is JSON of ours. */
+  role: 'telephony' | 'analysis' | 'crm' | 'list'
   received_at: number
   method: string
   /** Public URL as the sender called it. */
@@ -109,7 +110,20 @@ export interface CallRow {
   fence: number
 }
 
-export type StepKind = 'merge' | 'submit' | 'batch' | 'poll' | 'callback' | 'match' | 'write' | 'import'
+export type StepKind =
+  | 'merge'
+  | 'submit'
+  | 'batch'
+  | 'poll'
+  | 'callback'
+  | 'match'
+  | 'write'
+  /** reads the vendor's list of calls: a backfill, or a reconciliation */
+  | 'list'
+  /** takes the rows of a file of calls that was handed in */
+  | 'import'
+  /** has the vendor call our hook */
+  | 'subscribe'
 export type StepState = 'waiting' | 'working' | 'done' | 'parked' | 'dead'
 
 export interface StepRow {
@@ -117,7 +131,10 @@ export interface StepRow {
   kind: StepKind
   /** Lane it runs in: the connection it talks to, or `core`. */
   lane: string
-  /** What it works on: a delivery (merge, callback), a call (submit, match, write), a submission (poll), a batch or an import. */
+  /**
+   * What it works on: a delivery (merge, callback), a call (submit, match, write), a submission (poll), a batch, an import, a
+   * backfill, or its own connection (list, subscribe).
+   */
   subject: string
   call_id: string | null
   connection: string
