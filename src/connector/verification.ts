@@ -22,13 +22,12 @@ export type SignedPart =
 
 /**
  * Where a plain value stands in the request. `field` is a top-level field of a form or JSON body; `path` is the last
- * segment of the URL's path; `body` is the whole body: a vendor that sends what it says as a JSON Web Token, and only that.
+ * segment of the URL's path.
  */
 export type Place =
   | { header: string; prefix?: string }
   | { query: string }
   | { path: true }
-  | { body: true }
   | { field: string }
   | { basic: 'password' | 'user:password' }
 
@@ -61,10 +60,13 @@ export interface TokenVerification {
   secrets: readonly string[]
 }
 
-/** JSON Web Token in `place` (a header's `prefix` is `Bearer ` unless given), signed HS256 with a shared secret or RS256/ES256 with `publicKeys`. */
+/**
+ * JSON Web Token in `place` (a header's `prefix` is `Bearer ` unless given), signed HS256 with a shared secret or RS256/ES256
+ * with `publicKeys`. `body`: of a vendor that sends what it says as a token, which is the whole body.
+ */
 export interface JwtVerification {
   scheme: 'jwt'
-  place: Place
+  place: Place | { body: true }
   algorithms: readonly ('HS256' | 'RS256' | 'ES256')[]
   /** For HS256. */
   secrets: readonly string[]
