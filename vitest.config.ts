@@ -1,19 +1,39 @@
 import { availableParallelism } from 'node:os'
-import { fileURLToPath } from 'node:url'
-import { configDefaults, defineConfig } from 'vitest/config'
+import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-// Hundreds of processes are started by these tests, each of which would strip the types of the same files again.
-process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('node_modules/.cache/compile/', import.meta.url))
+/** Folders whose files take minutes: begun last, one of them would keep the run waiting alone. */
+const LONG = ['/test/faults/', '/test/runtime/', '/test/evidence/', '/test/scenarios/']
 
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification) => {
+      const at = LONG.findIndex((folder) => moduleId.includes(folder))
+      return at < 0 ? LONG.length : at
+    }
+    return (await super.sort(files)).toSorted((a, b) => place(a) - place(b))
+  }
+}
+
+/** All tests. Some of them: `vitest run test/unit/phone.test.ts`, `vitest run --project worker`. */
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    // Those run in workerd: vitest.worker.config.ts.
-    exclude: [...configDefaults.exclude, 'test/worker/**'],
-    testTimeout: 20_000,
-    pool: 'threads',
+    projects: [
+      'vitest.node.config.ts',
+      'vitest.worker.config.ts',
+      // Thousands of senders are told apart from a slow server only where nothing else wants the processors.
+      {
+        test: {
+          name: 'alone',
+          include: ['test/faults/overload.test.ts'],
+          pool: 'threads',
+          globalSetup: ['test/services/setup.ts'],
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+    sequence: { sequencer: LongestFirst },
     // Half of the files wait for servers and processes most of the time; vitest would leave one core unused.
     maxWorkers: Math.max(2, availableParallelism()),
-    globalSetup: ['test/services/setup.ts'],
   },
 })

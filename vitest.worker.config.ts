@@ -24,6 +24,7 @@ export default defineConfig({
     })),
   ],
   test: {
+    name: 'worker',
     include: ['test/worker/**/*.test.ts'],
     globalSetup: ['test/worker/loopback.ts'],
     // A thousand batches of D1 are five seconds of a quiet machine.

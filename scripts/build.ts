@@ -17,7 +17,7 @@ for (const project of ['tsconfig.build.worker.json', 'tsconfig.build.json']) {
 
 const copies = ['src/sandbox/recordings', 'src/store/d1-migrations', 'openapi/cordboard.yaml']
 for (const vendor of readdirSync(join(root, 'connectors'))) {
-  for (const part of ['fixtures', 'README.md']) copies.push(`connectors/${vendor}/${part}`)
+  for (const part of ['fixtures', 'pbx', 'README.md']) copies.push(`connectors/${vendor}/${part}`)
 }
 for (const copy of copies) {
   if (existsSync(join(root, copy))) cpSync(join(root, copy), join(dist, copy), { recursive: true })

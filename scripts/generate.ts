@@ -1,9 +1,13 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-/** Everything that is generated from something else: the registry, the vendors' types, our own OpenAPI document, D1's files. */
+/**
+ * Everything that is generated from something else: the registry, what connectors can do, the vendors' types, our own OpenAPI
+ * document, D1's files.
+ */
 const GENERATORS = [
   'generate-registry.ts',
+  'generate-capabilities.ts',
   'generate-vendor-types.ts',
   'generate-openapi.ts',
   'generate-d1-migrations.ts',

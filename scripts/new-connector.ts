@@ -17,7 +17,7 @@ const CODE = ['connector.ts', 'schema.ts', 'map.ts', 'client.ts', 'sandbox.ts'] 
  * author can know. `root` is the checkout, as a folder URL.
  */
 export async function newConnector(vendor: string, root: URL): Promise<NewConnector> {
-  if (!/^[a-z][a-z\d-]{1,38}[a-z\d]$/.test(vendor)) {
+  if (!/^(?!\d+$)[a-z\d][a-z\d-]{1,38}[a-z\d]$/.test(vendor)) {
     throw new CordboardError('bad_request', `${JSON.stringify(vendor)} cannot be the id of a connector`, {
       fix: 'Use 3 to 40 small letters, digits and dashes',
     })

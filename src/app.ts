@@ -3,6 +3,8 @@ import { bodyLimit } from 'hono/body-limit'
 import { CordboardError } from './errors.ts'
 import { mountAudit } from './http/audit.ts'
 import { type Api, authenticate, type Token } from './http/auth.ts'
+import { mountBackfill } from './http/backfill.ts'
+import { mountBatches } from './http/batches.ts'
 import { mountCalls } from './http/calls.ts'
 import { mountConnections } from './http/connections.ts'
 import { mountDeliveries } from './http/deliveries.ts'
@@ -68,9 +70,11 @@ export function createApi(deps: AppDeps): OpenAPIHono<Api> {
 
   mountCalls(app, deps)
   mountIntake(app, deps)
+  mountBatches(app, deps)
   mountDeliveries(app, deps)
   mountReplay(app, deps)
   mountConnections(app, deps)
+  mountBackfill(app, deps)
   mountIssues(app, deps)
   mountAudit(app, deps)
   mountHealth(app, deps)

@@ -8,9 +8,10 @@ import type {
 } from '@cloudflare/workers-types'
 import { createApp } from './app.ts'
 import { createWebSigner } from './connector/web-signer.ts'
-import { CordboardError } from './errors.ts'
+import { asCordboardError, CordboardError } from './errors.ts'
 import { problemResponse } from './http/problem.ts'
 import { openR2Media } from './media/r2.ts'
+import { s3Settings } from './media/s3-settings.ts'
 import type { Deps } from './pipeline/deps.ts'
 import { createRefusals } from './pipeline/refusals.ts'
 import { createTokens } from './pipeline/tokens.ts'
@@ -42,6 +43,12 @@ export interface Bindings {
   CORDBOARD_LOG?: string
   /** `free` or `paid` (default): how much of the store one sweep may look at. */
   CORDBOARD_PLAN?: string
+  /** The same bucket as MEDIA by its S3 address, with a key of R2's, so that large files are uploaded past the Worker. */
+  S3_ENDPOINT?: string
+  S3_BUCKET?: string
+  S3_REGION?: string
+  S3_ACCESS_KEY_ID?: string
+  S3_SECRET_ACCESS_KEY?: string
 }
 
 type Opened = Configured & { deps: Deps & { store: D1Store; queue: CloudflareQueue } }
@@ -114,7 +121,10 @@ function openDeps({ config }: Configured, env: Bindings, context: ExecutionConte
   const store = openD1Store({ database: env.DB })
   const queue = createCloudflareQueue({
     queues: { others: env.STEPS, recordings: env.MEDIA_STEPS },
-    streams: (lane) => config.connections.get(lane)?.connector.analysis !== undefined,
+    streams: (lane) => {
+      const { analysis, telephony } = config.connections.get(lane)?.connector ?? {}
+      return analysis !== undefined || telephony?.intake !== undefined
+    },
     waitUntil: (work) => context.waitUntil(work),
     now,
     log,
@@ -123,7 +133,7 @@ function openDeps({ config }: Configured, env: Bindings, context: ExecutionConte
     config,
     store,
     queue,
-    media: openR2Media({ bucket: env.MEDIA }),
+    media: openR2Media({ bucket: env.MEDIA, s3: bucketAddress(env, log) }),
     http: createWorkerFetch({ connections: createConnections() }),
     signer: createWebSigner(),
     budgets: createStoreBudgets({ store, random }),
@@ -133,6 +143,17 @@ function openDeps({ config }: Configured, env: Bindings, context: ExecutionConte
     log,
     metrics: createMetrics(),
     refusals: createRefusals({ store, now }),
+  }
+}
+
+/** Where it is set wrong, uploads come to us instead; webhooks have nothing to do with it. */
+function bucketAddress(env: Bindings, log: Deps['log']) {
+  const texts: Readonly<Record<string, unknown>> = { ...env }
+  try {
+    return s3Settings((name) => (typeof texts[name] === 'string' ? texts[name] : undefined))
+  } catch (error) {
+    log.error('the address of the bucket is wrong', { says: asCordboardError(error).message })
+    return null
   }
 }
 

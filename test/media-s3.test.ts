@@ -28,6 +28,20 @@ async function fresh() {
 
 mediaKit('S3', fresh)
 
+it('lets somebody without credentials put one object, for a while', async () => {
+  const { media, settings } = await fresh()
+  const put = async (url: string | undefined, body: string) =>
+    (await fetch(url ?? '', { method: 'PUT', body: new TextEncoder().encode(body) })).status
+  const found = await media.uploadUrl?.('imp_1_csv', 60_000)
+  expect([await put(found?.url, 'a,b'), await put(found?.url.replace('imp_1', 'imp_2'), 'x')]).toEqual([
+    200, 403,
+  ])
+  expect(await new Response((await media.get('imp_1_csv'))?.body).text()).toBe('a,b')
+  expect(await media.get('imp_2_csv')).toBeNull()
+  const old = await openS3Media({ ...settings, http, now: () => Date.now() - 120_000 })
+  expect(await put((await old.uploadUrl?.('imp_1_csv', 60_000))?.url, 'late')).toBe(403)
+})
+
 it('finds its bucket in the host name where that is asked for', async () => {
   const { settings } = await fresh()
   const { port } = new URL(settings.endpoint)

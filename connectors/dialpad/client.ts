@@ -4,7 +4,7 @@ import type { CallEvent } from '../../src/call/facts.ts'
 import { apiUrl } from '../../src/connector/api-url.ts'
 import type { CheckResult, ConnectorContext } from '../../src/connector/contract.ts'
 import { failOn } from '../../src/connector/fail-on.ts'
-import { parseExactJson } from '../../src/connector/json.ts'
+import { parseJson } from '../../src/connector/json.ts'
 import { readAs } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { endedEvents, STATES } from './map.ts'
@@ -160,5 +160,5 @@ async function ask<Schema extends z.ZodType>(
     what,
     now: ctx.now,
   })
-  return readAs(schema, parseExactJson(new Uint8Array(await response.arrayBuffer())), `${what}: the reply`)
+  return readAs(schema, parseJson(new Uint8Array(await response.arrayBuffer())), `${what}: the reply`)
 }

@@ -1,6 +1,6 @@
 import type { CallEvent } from '../../src/call/facts.ts'
 import { defineConnector, type WebhookSide } from '../../src/connector/contract.ts'
-import { parseExactJson } from '../../src/connector/json.ts'
+import { parseJson } from '../../src/connector/json.ts'
 import { claimsOf } from '../../src/connector/jwt.ts'
 import { readAs } from '../../src/connector/read.ts'
 import { checkAccount, fetchRecording, listCalls, subscribe } from './client.ts'
@@ -21,7 +21,7 @@ const webhook: WebhookSide<Config, CallEvent> = {
   reply: { status: 200 },
   receive(request, ctx) {
     // Ids have 64 bits.
-    const read = readAs(callObject, parseExactJson(claimsOf(request.body)), 'Dialpad: the call event')
+    const read = readAs(callObject, parseJson(claimsOf(request.body)), 'Dialpad: the call event')
     const { state } = read
     if (state === undefined) return { ignored: 'it has no state of a call' }
     if (!STATES.includes(state))

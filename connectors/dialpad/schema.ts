@@ -26,7 +26,7 @@ const orNothing = <Schema extends z.ZodType>(schema: Schema) =>
     .optional()
     .transform((value) => (value === '' || value === null ? undefined : (value as z.output<Schema>)))
 
-/** 64 bits, as a number: what a JavaScript number may not hold came as text from `parseExactJson`. */
+/** 64 bits, as a number: what a JavaScript number may not hold came as text from `parseJson`. */
 const id = z.union([z.string().regex(/^\d{1,20}$/), z.int().nonnegative().transform(String)])
 const words = orNothing(z.string().max(256))
 /** Milliseconds since 1970, to an instant. */

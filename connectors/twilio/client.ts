@@ -52,20 +52,23 @@ function mediaUrl(recording: Recording, config: Config): URL {
 }
 
 /** Finished legs and their recordings, as the webhooks would have told them. */
-export async function* listCalls(since: string, ctx: Context): AsyncIterable<CallEvent[]> {
-  const from = `${new Date(since).toISOString().slice(0, 19)}Z`
-  const calls = { 'StartTime>': from, PageSize: PAGE_SIZE }
+export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
+  const from = inSeconds(Date.parse(since))
+  const to = until === undefined ? undefined : inSeconds(Date.parse(until) + 999)
+  const calls = { 'StartTime>': from, ...(to ? { 'StartTime<': to } : {}), PageSize: PAGE_SIZE }
   for await (const page of pages('Calls', calls, callPage, ctx)) {
     // A leg still under way is left to its webhook, which knows the moment.
     yield page.calls.filter((row) => isFinal(row.status)).map((row) => toLegEvent(row, {}, ctx))
   }
-  const recordings = { 'DateCreated>': from, PageSize: PAGE_SIZE }
+  const recordings = { 'DateCreated>': from, ...(to ? { 'DateCreated<': to } : {}), PageSize: PAGE_SIZE }
   for await (const page of pages('Recordings', recordings, recordingPage, ctx)) {
     yield page.recordings
       .filter((row) => isRecordingStatus(row.status))
       .map((row) => toRecordingEvent(row, {}, ctx))
   }
 }
+
+const inSeconds = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`
 
 async function* pages<Schema extends z.ZodType<{ next_page_uri: string | undefined }>>(
   list: 'Calls' | 'Recordings',

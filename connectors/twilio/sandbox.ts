@@ -63,12 +63,14 @@ export const createSandbox: CreateSandbox = (options) => {
   )
 
   app.get(`${accountPath}/Calls.json`, (c) => {
-    const rows = legs.filter(since(c.req.query('StartTime>'), (leg) => leg.startedAt)).map(callRow)
+    const { 'StartTime>': from, 'StartTime<': to } = c.req.query()
+    const rows = legs.filter(between(from, to, (leg) => leg.startedAt)).map(callRow)
     return c.json(page(c, 'calls', rows))
   })
 
   app.get(`${accountPath}/Recordings.json`, (c) => {
-    const rows = [...recordings.values()].filter(since(c.req.query('DateCreated>'), (kept) => kept.startedAt))
+    const { 'DateCreated>': from, 'DateCreated<': to } = c.req.query()
+    const rows = [...recordings.values()].filter(between(from, to, (kept) => kept.startedAt))
     return c.json(page(c, 'recordings', rows.map(recordingRow)))
   })
 
@@ -237,9 +239,10 @@ const recordingRow = (kept: Kept) => ({
   error_code: null,
 })
 
-const since = <Row>(from: string | undefined, time: (row: Row) => number) => {
+const between = <Row>(from: string | undefined, to: string | undefined, time: (row: Row) => number) => {
   const earliest = from === undefined ? Number.NEGATIVE_INFINITY : Date.parse(from)
-  return (row: Row) => time(row) >= earliest
+  const latest = to === undefined ? Number.POSITIVE_INFINITY : Date.parse(to)
+  return (row: Row) => time(row) >= earliest && time(row) <= latest
 }
 
 /** Newest first, `Page` counted from 0, the next page as a path. */

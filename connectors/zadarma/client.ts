@@ -59,10 +59,10 @@ export async function fetchRecording(recording: Recording, call: Call, ctx: Cont
 }
 
 /** Finished calls, a day at a time: the statistics allow a month and 1,000 rows a request, three requests a minute. */
-export async function* listCalls(since: string, ctx: Context): AsyncIterable<CallEvent[]> {
-  const until = ctx.now()
-  for (let from = Date.parse(since); from < until; from += DAY_MS) {
-    const rows = await listRows(from, Math.min(from + DAY_MS - 1000, until), ctx)
+export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
+  const to = Math.min(ctx.now(), until === undefined ? Number.POSITIVE_INFINITY : Date.parse(until))
+  for (let from = Date.parse(since); from < to; from += DAY_MS) {
+    const rows = await listRows(from, Math.min(from + DAY_MS - 1000, to), ctx)
     const calls = Map.groupBy(rows, (row) => row.pbx_call_id)
     // The parts of one call stand in rows of their own. What ended just now is left to its webhook.
     const finished = [...calls.values()].filter((call) => call.every((row) => isSettled(row, ctx)))

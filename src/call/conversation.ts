@@ -158,10 +158,13 @@ type Scores = NonNullable<Analysis['scores']>
 /** Our own scores stand under this, a service's never do. */
 const OWN = 'cordboard.'
 
-/** The metrics of a transcript as scores; none when its turns carry no times. Lengths are milliseconds. */
-export function conversationScores({ turns }: Transcript): Scores {
-  const voices = voicesOf(turns)
-  const conversation = voices && conversationOf(voices)
+/**
+ * The metrics as scores, lengths in milliseconds: from the times of a transcript's turns, else from what was heard in the
+ * recording; none without either.
+ */
+export function conversationScores(transcript: Transcript | undefined, heard?: Conversation): Scores {
+  const voices = transcript ? voicesOf(transcript.turns) : null
+  const conversation = (voices && conversationOf(voices)) ?? heard
   if (!conversation) return {}
   const { agent, customer, silenceMs, overlapMs } = conversation
   const scores: Scores = {
@@ -175,19 +178,23 @@ export function conversationScores({ turns }: Transcript): Scores {
   for (const [party, behaviour] of Object.entries({ agent, customer })) {
     if (!behaviour) continue
     for (const [name, value] of Object.entries(behaviour)) scores[`${OWN}${party}.${name}`] = { value }
-    scores[`${OWN}${party}.questions`] = { value: questionsOf(turns, party as Party) }
+    if (transcript)
+      scores[`${OWN}${party}.questions`] = { value: questionsOf(transcript.turns, party as Party) }
   }
   return scores
 }
 
 /**
  * The analysis with our metrics beside the service's own scores. `own`: the phone system's transcript, where the service
- * gives none. The same input gives the same output, also when it went through here before.
+ * gives none; `heard`: in the tracks of the recording. The same input gives the same output, also when it went through
+ * here before.
  */
-export function withConversation(analysis: Analysis, own?: Transcript): Analysis {
+export function withConversation(analysis: Analysis, own?: Transcript, heard?: Conversation): Analysis {
   const { scores: given, ...rest } = analysis
   const vendors = Object.entries(given ?? {}).filter(([name]) => !name.startsWith(OWN))
-  const transcript = analysis.transcript ?? own
-  const scores = { ...Object.fromEntries(vendors), ...(transcript ? conversationScores(transcript) : {}) }
+  const scores = {
+    ...Object.fromEntries(vendors),
+    ...conversationScores(analysis.transcript ?? own, heard),
+  }
   return given === undefined && Object.keys(scores).length === 0 ? rest : { ...rest, scores }
 }

@@ -18,7 +18,9 @@ export const ID_PREFIXES = {
   attempt: 'att',
   audit: 'aud',
   replay: 'rpl',
+  backfill: 'bfl',
   upload: 'med',
+  import: 'imp',
 } as const
 
 export type IdPrefix = (typeof ID_PREFIXES)[keyof typeof ID_PREFIXES]

@@ -87,6 +87,8 @@ const common = {
   content: z.string(),
   /** Role and label of the token that sent it. */
   by: z.string(),
+  /** Of an import: which row of it this is. */
+  row: z.object({ import: z.string(), row: z.int() }).optional(),
 }
 
 /** The body of the delivery: written by our API, so it is read exactly. */

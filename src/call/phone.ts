@@ -75,6 +75,15 @@ export function normalisePhone(raw: string | null | undefined, region?: string):
 }
 
 /**
+ * A number of a vendor that writes every one with its country code and none with its plus: `442079460123`. What is too
+ * short for that, or no number, is read like any other.
+ */
+export function normaliseInternational(raw: string | null | undefined, region?: string): Phone {
+  const whole = raw && /^\d{8,15}$/.test(raw) ? normalisePhone(`+${raw}`, region) : null
+  return whole?.kind === 'e164' ? { ...whole, raw: raw ?? '' } : normalisePhone(raw, region)
+}
+
+/**
  * What to look a typed or received number up by: `e164` when it could be read, and `tail`, the last seven digits, the
  * wider net for numbers that were stored in another spelling. Neither when there are fewer than seven digits.
  */

@@ -5,8 +5,7 @@ import { readWavHeader, sampleReader, type WavFormat } from './wav.ts'
 
 /**
  * Who spoke when, from the two tracks of a stereo WAV, by their energy: for a conversation whose transcript has no times.
- * Reads a stream as it passes and holds one frame and the spans found so far. A program of its own calls it
- * (`conversationOf(await voicesOfWav(…))`); the pipeline does not, because it costs a pass over every sample.
+ * Sees the bytes as they pass and holds one frame and the spans found so far.
  */
 
 type Tracks = { left?: 'agent' | 'customer' | 'both' | undefined; right?: Tracks['left'] }
@@ -25,28 +24,42 @@ const MOST_SPANS = 50_000
 /** A header with more before its samples is none of a phone system. */
 const MOST_HEADER = 64 * 1024
 
-/** Throws `invalid_payload` when it is no stereo WAV whose samples can be read. The party is `other` where it is not known. */
-export async function voicesOfWav(body: ReadableStream<Uint8Array>, tracks: Tracks = {}): Promise<Voice[]> {
+export interface TrackListener {
+  add(chunk: Uint8Array): void
+  /** After the last chunk. */
+  end(): Voice[]
+}
+
+/** Both throw `invalid_payload` when it is no stereo WAV whose samples can be read. The party is `other` where it is not known. */
+export function listenToTracks(tracks: Tracks = {}): TrackListener {
   let head: Uint8Array = new Uint8Array()
   let reading: ReturnType<typeof createReading> | null = null
-  for await (const chunk of body) {
-    if (reading) {
-      reading.add(chunk)
-      continue
-    }
-    head = joined(head, chunk)
-    const header = readWavHeader(head)
-    if (header) {
-      reading = createReading(header)
-      reading.add(head.subarray(header.dataAt))
-    } else if (head.length > MOST_HEADER) break
+  return {
+    add(chunk) {
+      if (reading) return reading.add(chunk)
+      head = joined(head, chunk)
+      const header = readWavHeader(head)
+      if (header) {
+        reading = createReading(header)
+        reading.add(head.subarray(header.dataAt))
+      } else if (head.length > MOST_HEADER) throw unreadable('no WAV header with its samples')
+    },
+    end() {
+      if (!reading) throw unreadable('no WAV header with its samples')
+      const [left = [], right = []] = reading.end()
+      return [
+        { party: partyOf(tracks.left), spans: left },
+        { party: partyOf(tracks.right), spans: right },
+      ]
+    },
   }
-  if (!reading) throw unreadable('no WAV header with its samples')
-  const [left = [], right = []] = reading.end()
-  return [
-    { party: partyOf(tracks.left), spans: left },
-    { party: partyOf(tracks.right), spans: right },
-  ]
+}
+
+/** The same of a whole stream. */
+export async function voicesOfWav(body: ReadableStream<Uint8Array>, tracks?: Tracks): Promise<Voice[]> {
+  const listener = listenToTracks(tracks)
+  for await (const chunk of body) listener.add(chunk)
+  return listener.end()
 }
 
 const partyOf = (party: Tracks['left']): Voice['party'] =>

@@ -56,6 +56,23 @@ export interface Replayed {
   replay?: string
 }
 
+export interface Backfill {
+  id: string
+  connection: string
+  state: 'running' | 'stuck' | 'done'
+  since: string
+  until: string
+  reachedAt: string
+  listed: number
+  new: number
+  known: number
+  events: number
+  startedAt: string
+  endedAt: string | null
+  code: string | null
+  reason: string | null
+}
+
 export interface Replay {
   id: string
   filter: { connection: string | null; state: string | null; since: string | null }
@@ -63,4 +80,23 @@ export interface Replay {
   startedAt: string
   matched: number
   replayed: number
+}
+
+export interface Batch {
+  id: string
+  state: 'uploading' | 'reading' | 'taking' | 'done' | 'failed'
+  reason: string | null
+  rows: { taken: number; known: number; refused: number }
+  line: number
+  bytes: { csv: number; read: number }
+  waits: { code: string; says: string | null } | null
+  uploads?: { part: 'csv' | 'zip'; url: string; headers: Record<string, string>; direct: string }[]
+}
+
+export interface RowVerdict {
+  line: number
+  verdict: string
+  callId: string | null
+  code: string | null
+  says: string | null
 }

@@ -23,9 +23,18 @@ export const commands: Readonly<Record<string, Entry>> = {
   show: { about: 'One call: its timeline, where it was written', load: () => import('./commands/show.ts') },
   issues: { about: 'What a person must look at', load: () => import('./commands/issues.ts') },
   send: { about: 'Signs a fixture and posts it', load: () => import('./commands/send.ts') },
+  import: { about: 'Hands in the calls of a CSV', load: () => import('./commands/import.ts') },
   replay: {
     about: 'Puts stored deliveries through today’s code',
     load: () => import('./commands/replay.ts'),
+  },
+  backfill: {
+    about: 'Reads the vendor’s own list of calls',
+    load: () => import('./commands/backfill.ts'),
+  },
+  subscribe: {
+    about: 'Creates the webhook at the vendor',
+    load: () => import('./commands/subscribe.ts'),
   },
   rerun: { about: 'Does a call’s work again', load: () => import('./commands/rerun.ts') },
   flow: { about: 'Says which way a call goes, and why', load: () => import('./commands/flow.ts') },

@@ -10,16 +10,25 @@ import { EMBEDDED, type Services, secretsOfServices } from '../node/services.ts'
 import { readAdminToken } from '../node/tokens.ts'
 import { dataDirOf, emptyConfig, readConfigured, servicesHere } from './configured.ts'
 import type { Io } from './io.ts'
+import { type FileToSend, putFile } from './put-file.ts'
 
 /** The JSON API: of a running server, or of the data folder without one. The same requests, the same answers. */
 export interface Target {
   /** `accept`: another form of the same, also JSON. */
   get<Answer>(path: string, query?: Record<string, string | undefined>, accept?: string): Promise<Answer>
-  post<Answer>(path: string, body: object): Promise<Answer>
+  post<Answer>(path: string, body: object, headers?: Record<string, string>): Promise<Answer>
+  /** A file of a known length, as it is read. */
+  put(
+    path: string,
+    file: { bytes: number; body: ReadableStream<Uint8Array> },
+    signal: AbortSignal,
+  ): Promise<void>
   /** Where it is, for people. */
   says: string
   /** False when nothing works on what is asked for until a server starts. */
   works: boolean
+  /** Of a data folder without a server: works on one lane from here. Answers how to stop. */
+  workOn?(lane: string): Promise<() => Promise<void>>
   close(): Promise<void>
 }
 
@@ -69,7 +78,7 @@ function remote(base: URL, token: string | undefined): Target {
         cause,
       })
     })
-  const target = requests(base.href.replace(/\/+$/, ''), token, send)
+  const target = requests(base.href.replace(/\/+$/, ''), token, send, putFile)
   return { ...target, says: base.origin, works: true, close: async () => undefined }
 }
 
@@ -82,7 +91,10 @@ async function local(dataDir: string, config: Config, services: Services): Promi
   const deps = await openDeps({ config, dataDir, services: quiet, works: false, log })
   const token = randomBytes(24).toString('hex')
   const app = createApp({ ...deps, tokens: [{ role: 'admin', token, label: 'cli' }] })
-  const target = requests('http://cordboard', token, async (request) => app.fetch(request))
+  const send = async (request: Request) => app.fetch(request)
+  const target = requests('http://cordboard', token, send, async ({ url, headers, body, signal }) =>
+    send(new Request(url, { method: 'PUT', headers, body, signal, duplex: 'half' } as RequestInit)),
+  )
   const isShared = services.databaseUrl !== null
   const close = async () => {
     await deps.queue.stop(0)
@@ -90,10 +102,16 @@ async function local(dataDir: string, config: Config, services: Services): Promi
   }
   // Workers of a database may be anywhere; those of a folder are here or nowhere.
   const works = isShared || runningServer(dataDir) !== null
-  return { ...target, says: isShared ? 'the database of DATABASE_URL' : dataDir, works, close }
+  const workOn = async (lane: string) => (await import('./work-on.ts')).workOn(deps, lane)
+  return { ...target, says: isShared ? 'the database of DATABASE_URL' : dataDir, works, workOn, close }
 }
 
-function requests(base: string, token: string | undefined, send: (request: Request) => Promise<Response>) {
+function requests(
+  base: string,
+  token: string | undefined,
+  send: (request: Request) => Promise<Response>,
+  sendFile: (file: FileToSend) => Promise<Response>,
+) {
   const headers = {
     accept: 'application/json',
     ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
@@ -113,16 +131,23 @@ function requests(base: string, token: string | undefined, send: (request: Reque
       })
       return answer(await send(request))
     },
-    async post<Answer>(path: string, body: object): Promise<Answer> {
+    async post<Answer>(path: string, body: object, further: Record<string, string> = {}): Promise<Answer> {
       const init = { method: 'POST', body: JSON.stringify(body) }
       return answer(
         await send(
           new Request(`${base}${path}`, {
             ...init,
-            headers: { ...headers, 'content-type': 'application/json' },
+            headers: { ...headers, ...further, 'content-type': 'application/json' },
           }),
         ),
       )
+    },
+    async put(
+      path: string,
+      { bytes, body }: { bytes: number; body: ReadableStream<Uint8Array> },
+      signal: AbortSignal,
+    ): Promise<void> {
+      await answer(await sendFile({ url: `${base}${path}`, headers, bytes, body, signal }))
     },
   }
 }

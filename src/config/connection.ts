@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { allowsPrivate } from '../connector/context.ts'
 import type { Connector } from '../connector/contract.ts'
+import { durationMs } from './duration.ts'
 import { toProblems, unknownKey } from './issues.ts'
 import type { Connection } from './model.ts'
 import { declaredKeys, ownSchema, property, secretKind } from './own-keys.ts'
@@ -36,6 +37,7 @@ export interface LoadedConnection {
 }
 
 const entrySchema = z.looseObject(commonKeys)
+type Reconcile = z.output<typeof commonKeys.reconcile>
 
 /** One connection; its common keys were reported by the file's schema already when they are wrong. */
 export async function loadConnection(
@@ -71,6 +73,7 @@ export async function loadConnection(
   }
   const entry = entrySchema.safeParse(raw)
   if (entry.data?.gather && !connector.analysis?.batch) problems.push(gathersNothing(connector, path))
+  problems.push(...withoutMethod(connector, raw, path))
   if (entry.success) problems.push(...plainHttp(entry.data.baseUrl, entry.data.allowPrivate ?? [], path))
   const connection: Connection | null =
     !entry.success || !settings.success || problems.length > 0
@@ -85,6 +88,9 @@ export async function loadConnection(
           deliveriesPerMinute: entry.data.deliveriesPerMinute,
           minutesPerDay: entry.data.minutesPerDay,
           recordingWaitMs: entry.data.recordingWaitMs,
+          reconcile: reconcileOf(connector, entry.data.reconcile),
+          subscribe: entry.data.subscribe,
+          measureTracks: entry.data.measureTracks,
           redact: entry.data.redact,
           gather: gatherOf(connector, entry.data.gather),
           secrets: [...new Set(resolved.secrets)],
@@ -145,6 +151,35 @@ function gatherOf({ analysis }: Connector, gather: Connection['gather']): Connec
     bytes: Math.min(gather.bytes, maxBytes),
     ageMs: Math.min(gather.ageMs, maxAgeMs),
   }
+}
+
+function reconcileOf({ telephony }: Connector, wish: Reconcile | undefined): Connection['reconcile'] {
+  if (!wish || !telephony?.calls) return undefined
+  const [everyMs, overMs] = [durationMs(wish.every), durationMs(wish.over)]
+  return everyMs === undefined || overMs === undefined ? undefined : { everyMs, overMs }
+}
+
+/** What is asked for and the vendor's API, as far as it is known here, cannot do. */
+function withoutMethod(
+  { name, telephony }: Connector,
+  raw: Record<string, unknown>,
+  path: Path,
+): ConfigProblem[] {
+  const problem = (key: string, what: string): ConfigProblem => ({
+    path: pathText([...path, key]),
+    what,
+    expected: `no ${key}`,
+    seen: key,
+    fix: `Remove ${key}`,
+  })
+  return [
+    ...(typeof raw.reconcile === 'object' && !telephony?.calls
+      ? [problem('reconcile', `${name} has no list of calls that could be read`)]
+      : []),
+    ...(raw.subscribe === true && !telephony?.subscribe
+      ? [problem('subscribe', `The webhook of ${name} cannot be created by its API`)]
+      : []),
+  ]
 }
 
 function gathersNothing({ name }: Connector, path: Path): ConfigProblem {

@@ -20,8 +20,14 @@ export interface ConnectionInput {
   concurrency?: number
   /** Of an analysis service: minutes of conversation given to it on one day (UTC). */
   minutesPerDay?: number
+  /** How often the vendor's own list of calls is read, and how far back; default every 15 minutes, 24 hours. */
+  reconcile?: false | { every?: string; over?: string }
+  /** The webhook is created at the vendor, and renewed, by its API. */
+  subscribe?: boolean
   /** How long to wait for a recording nobody announced, in ms. */
   recordingWaitMs?: number
+  /** Of a phone system: measure who speaks when in its stereo WAV recordings as they pass; default false. */
+  measureTracks?: boolean
   [key: string]: unknown
 }
 

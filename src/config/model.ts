@@ -31,6 +31,12 @@ export interface Connection {
   minutesPerDay?: number | undefined
   /** How long to wait for a recording nobody announced, in ms; overrides the connector's. */
   recordingWaitMs: number | undefined
+  /** The vendor's list of calls is read this often, this far back; undefined: never, or there is none. */
+  reconcile?: { everyMs: number; overMs: number } | undefined
+  /** Its webhook is created at the vendor by its API, and kept alive. */
+  subscribe?: boolean | undefined
+  /** Whether it is measured who speaks when in its stereo WAV recordings. */
+  measureTracks?: boolean | undefined
   /** Whether transcripts leave it redacted; undefined: as its connector wants it. */
   redact?: boolean | undefined
   /** When calls are collected and handed over together: what ends the collecting, whichever comes first. */

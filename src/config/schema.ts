@@ -15,6 +15,8 @@ export const CONNECTION_ID = /^[a-z0-9][a-z0-9-]{0,62}$/
 const HOST = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?$/
 /** A timer of the platform holds 24.8 days; a recording that late is not coming. */
 const LONGEST_WAIT_MS = 86_400_000
+/** More than a month in one go is a backfill. */
+const LONGEST_SPAN_MS = 31 * 86_400_000
 /**
  * Steps are tried for 76 hours and senders repeat for about as long; and a delivery that outlives its call would make another
  * of it when it is replayed.
@@ -39,6 +41,12 @@ const duration = z
   .string()
   .refine((text) => text === 'forever' || DURATION.test(text), 'a length of time or "forever"')
   .meta({ examples: ['30 days', '12 months', 'forever'], pattern: `^forever$|${DURATION.source}` })
+
+/** A length that ends. */
+const span = duration.refine(
+  (text) => (durationMs(text) ?? Number.POSITIVE_INFINITY) <= LONGEST_SPAN_MS,
+  'at most 31 days',
+)
 
 const oneOrMore = <Item extends z.ZodType>(item: Item) => z.union([item, z.array(item).min(1)])
 
@@ -74,6 +82,23 @@ export const commonKeys = {
     .max(LONGEST_WAIT_MS)
     .optional()
     .describe('how long to wait for a recording that nobody announced'),
+  reconcile: z
+    .union([
+      z.literal(false),
+      z.strictObject({
+        every: span.default('15 minutes').describe('how often the vendor’s list of calls is read'),
+        over: span.default('24 hours').describe('how far back'),
+      }),
+    ])
+    .prefault({})
+    .describe(
+      'calls whose webhooks got lost are found in the vendor’s own list, where it has one; false: never',
+    ),
+  subscribe: z.boolean().optional().describe('the webhook is created at the vendor, and renewed, by its API'),
+  measureTracks: z
+    .boolean()
+    .optional()
+    .describe('who speaks when is measured in stereo WAV recordings of this phone system as they pass'),
   redact: z
     .boolean()
     .optional()

@@ -157,8 +157,8 @@ export interface TelephonyRole<Config> {
   recording?(recording: Recording, call: Call, ctx: ConnectorContext<Config>): Promise<Response>
   /** A link that others can fetch without our credentials, for backends that take URLs; null when there is none. */
   recordingUrl?(recording: Recording, call: Call, ctx: ConnectorContext<Config>): Promise<string | null>
-  /** Calls by the vendor's own list, for backfill and reconciliation. */
-  calls?(since: string, ctx: ConnectorContext<Config>): AsyncIterable<CallEvent[]>
+  /** Calls by the vendor's own list, in pages. What begins at `until` or later may be left out, where the vendor can. */
+  calls?(since: string, ctx: ConnectorContext<Config>, until?: string): AsyncIterable<CallEvent[]>
   subscribe?(url: string, ctx: ConnectorContext<Config>): Promise<void>
   /** How long to wait for a recording nobody announced, in ms from when the call's end is heard of; default 120,000. */
   recordingWaitMs?: number

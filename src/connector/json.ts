@@ -7,19 +7,23 @@ const MAX_VALUES = 500_000
 
 /** Keys that reach an object's prototype when code copies them. No vendor has a field of these names. */
 const UNSAFE_KEYS = ['__proto__', 'constructor', 'prototype']
+/** Whole numbers from this length on may be ones that no double holds. */
+const MAY_BE_INEXACT = /\d{16}/
+
 /** Such a key may be written with escapes, which `JSON.parse` undoes; then only a walk finds it. */
 const MAY_BE_UNSAFE = /__proto__|constructor|prototype|\\u00/i
 
 /**
  * JSON that a stranger sent: bounded in size, depth and count before the parser sees it (one pass over the bytes), and
- * without keys that reach prototypes. Throws `invalid_payload`.
+ * without keys that reach prototypes. A whole number that a double would round (beyond 2^53) comes as the text of its
+ * digits: it is an id. Throws `invalid_payload`.
  */
 export function parseJson(body: Uint8Array, mostBytes = MAX_BYTES): unknown {
   checkBounds(body, mostBytes)
   const text = new TextDecoder().decode(body)
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = MAY_BE_INEXACT.test(text) ? JSON.parse(text, exact) : JSON.parse(text)
   } catch (cause) {
     // The parser's own message quotes the body.
     throw new CordboardError('invalid_payload', 'The body is no valid JSON', { cause })
@@ -28,40 +32,23 @@ export function parseJson(body: Uint8Array, mostBytes = MAX_BYTES): unknown {
   return value
 }
 
-/**
- * The same for a vendor that writes ids as numbers of more than fifteen digits: whole numbers that a JavaScript number may
- * not hold exactly come as text.
- */
-export function parseExactJson(body: Uint8Array, mostBytes = MAX_BYTES): unknown {
-  const value = parseJson(body, mostBytes)
-  const text = new TextDecoder().decode(body)
-  return /\d{16}/.test(text) ? parseJson(new TextEncoder().encode(quoted(text)), 2 * mostBytes) : value
+function exact(_key: string, value: unknown, { source }: { source?: string } = {}): unknown {
+  if (typeof value !== 'number' || source === undefined || Number.isSafeInteger(value)) return value
+  return /^-?\d+$/.test(source) ? source : value
 }
 
-/** Valid JSON with its long whole numbers in quotes. Digits inside of texts are left alone. */
-function quoted(json: string): string {
-  let out = ''
-  let from = 0
-  for (let i = 0; i < json.length; i++) {
-    const code = json.charCodeAt(i)
-    if (code === QUOTE) {
-      for (i++; i < json.length && json.charCodeAt(i) !== QUOTE; i++)
-        if (json.charCodeAt(i) === BACKSLASH) i++
-    } else if (code === MINUS || isDigit(code)) {
-      NUMBER.lastIndex = i
-      const number = NUMBER.exec(json)?.[0] ?? '-'
-      if (/^-?\d{16,}$/.test(number)) {
-        out += `${json.slice(from, i)}"${number}"`
-        from = i + number.length
-      }
-      i += number.length - 1
-    }
-  }
-  return out + json.slice(from)
+/** Whether two documents say the same: the order of keys does not count. Depth is bounded by the parser. */
+export function isSameJson(one: unknown, other: unknown): boolean {
+  if (Array.isArray(one) && Array.isArray(other))
+    return one.length === other.length && one.every((item, index) => isSameJson(item, other[index]))
+  const [a, b] = [asObject(one), asObject(other)]
+  if (!a || !b) return Object.is(one, other)
+  const keys = Object.keys(a)
+  return (
+    keys.length === Object.keys(b).length &&
+    keys.every((key) => Object.hasOwn(b, key) && isSameJson(a[key], b[key]))
+  )
 }
-
-const NUMBER = /[\d.eE+-]+/y
-const isDigit = (code: number) => code >= 0x30 && code <= 0x39
 
 /** The value as an object with fields, or null. */
 export function asObject(value: unknown): Record<string, unknown> | null {

@@ -1,9 +1,9 @@
 import { CordboardError } from '../errors.ts'
 import { decodeAs, decodeBase64Url, utf8 } from './encoding.ts'
-import { asObject, parseJson } from './json.ts'
+import { asObject, isSameJson, parseJson } from './json.ts'
 import { checkSecrets } from './keys.ts'
 import { valueAt } from './signed-text.ts'
-import type { JwtVerification, VerifiableRequest } from './verification.ts'
+import type { Hash, JwtAlgorithm, JwtVerification, VerifiableRequest } from './verification.ts'
 import type { Verified, VerifyTools } from './verify.ts'
 
 const MAX_TOKEN_LENGTH = 16_384
@@ -11,6 +11,9 @@ const MAX_TOKEN_LENGTH = 16_384
 const MAX_BODY_LENGTH = 1024 * 1024
 /** How far the sender's clock may be off. */
 const LEEWAY_S = 60
+
+/** Those that go by a shared secret. */
+export const SHARED: Readonly<Partial<Record<JwtAlgorithm, Hash>>> = { HS256: 'sha256', HS512: 'sha512' }
 
 const refuse = (reason: string): Verified => ({ ok: false, reason })
 
@@ -21,8 +24,8 @@ export async function verifyJwt(
   tools: VerifyTools,
 ): Promise<Verified> {
   const { place, algorithms } = verification
-  if (algorithms.includes('HS256')) checkSecrets(verification.secrets)
-  if (algorithms.some((name) => name !== 'HS256')) checkSecrets(verification.publicKeys ?? [], 'public key')
+  if (algorithms.some((name) => SHARED[name])) checkSecrets(verification.secrets)
+  if (algorithms.some((name) => !SHARED[name])) checkSecrets(verification.publicKeys ?? [], 'public key')
   const value = valueAt('header' in place ? { prefix: 'Bearer ', ...place } : place, request)
   if ('refused' in value) return refuse(value.refused)
   if (value.length > ('body' in place ? MAX_BODY_LENGTH : MAX_TOKEN_LENGTH))
@@ -43,7 +46,10 @@ export async function verifyJwt(
   const payload = partOf(claims)
   if (!payload) return refuse('the token’s claims are no JSON object')
   const wrong =
-    wrongClaim(payload, verification, tools.now) ?? (await wrongBody(payload, request, verification, tools))
+    wrongClaim(payload, verification, tools.now) ??
+    wrongUrl(payload, request, verification) ??
+    otherBody(payload, request, verification) ??
+    (await wrongBody(payload, request, verification, tools))
   return wrong ? refuse(wrong) : { ok: true, with: `${fitting}, ${algorithm}` }
 }
 
@@ -64,38 +70,80 @@ export function claimsOf(token: Uint8Array): Uint8Array {
 }
 
 async function fittingKey(
-  algorithm: 'HS256' | 'RS256' | 'ES256',
+  algorithm: JwtAlgorithm,
   signed: string,
   signature: Uint8Array,
   { secrets, publicKeys = [] }: JwtVerification,
   { signer }: VerifyTools,
 ): Promise<string | null> {
-  const keys = algorithm === 'HS256' ? secrets : publicKeys
+  const hash = SHARED[algorithm]
+  const keys = hash ? secrets : publicKeys
   for (const [index, key] of keys.entries()) {
     let fits: boolean
-    if (algorithm === 'HS256') {
-      const pending = signer.hmac('sha256', key, signed)
+    if (algorithm === 'HS256' || algorithm === 'HS512') {
+      const pending = signer.hmac(hash ?? 'sha256', key, signed)
       fits = signer.equal(pending instanceof Promise ? await pending : pending, signature)
     } else {
       fits = await signer.verify(algorithm, key, signature, utf8(signed))
     }
-    if (fits) return `${algorithm === 'HS256' ? 'secret' : 'public key'} ${index + 1} of ${keys.length}`
+    if (fits) return `${hash ? 'secret' : 'public key'} ${index + 1} of ${keys.length}`
   }
   return null
 }
 
 /** A claim that is there but is no number or text refuses too: it must not count as absent. */
-function wrongClaim(claims: Record<string, unknown>, { issuer, audience }: JwtVerification, nowMs: number) {
+function wrongClaim(
+  claims: Record<string, unknown>,
+  { issuer, audience, maxAgeMs }: JwtVerification,
+  nowMs: number,
+) {
   const now = nowMs / 1000
-  const { exp, nbf, iss, aud } = claims
+  const { exp, nbf, iat, iss, aud } = claims
   if (exp !== undefined && !(typeof exp === 'number' && now < exp + LEEWAY_S)) return 'the token has expired'
   if (nbf !== undefined && !(typeof nbf === 'number' && now >= nbf - LEEWAY_S))
     return 'the token is not valid yet'
+  if (maxAgeMs !== undefined) {
+    if (typeof iat !== 'number') return 'the token does not say when it was issued'
+    const age = Math.round(now - iat)
+    if (Math.abs(age) * 1000 > maxAgeMs) {
+      return `the token is ${Math.abs(age)} s ${age > 0 ? 'old' : 'ahead of our clock'}, ${maxAgeMs / 1000} allowed`
+    }
+  }
   if (issuer !== undefined && iss !== issuer) return `the token’s issuer is not ${issuer}`
   const audiences: unknown[] = Array.isArray(aud) ? aud : [aud]
   if (audience !== undefined && !audiences.includes(audience))
     return `the token’s audience is not ${audience}`
   return null
+}
+
+function wrongUrl(
+  claims: Record<string, unknown>,
+  request: VerifiableRequest,
+  { urlClaim }: JwtVerification,
+): string | null {
+  const given = urlClaim === undefined ? undefined : claims[urlClaim]
+  if (given === undefined) return null
+  const [a, b] = [typeof given === 'string' ? URL.parse(given) : null, URL.parse(request.url)]
+  if (a && b && a.origin === b.origin && a.pathname === b.pathname) return null
+  return `the token’s claim ${urlClaim} is another URL than the one that was called`
+}
+
+/** The body is read here, once the token is known to be authentic: else it could be swapped under a token that is. */
+function otherBody(
+  claims: Record<string, unknown>,
+  request: VerifiableRequest,
+  { bodyClaim }: JwtVerification,
+): string | null {
+  if (bodyClaim === undefined) return null
+  let body: unknown
+  try {
+    body = request.json()
+  } catch (error) {
+    if (!(error instanceof CordboardError)) throw error
+    return 'the body is no JSON that can be read'
+  }
+  const signed = Object.hasOwn(claims, bodyClaim) ? claims[bodyClaim] : claims
+  return isSameJson(signed, body) ? null : 'the body says something else than the token'
 }
 
 async function wrongBody(

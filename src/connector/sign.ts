@@ -1,15 +1,20 @@
+import { toWallClock } from '../call/zone.ts'
 import { CordboardError } from '../errors.ts'
 import { encodeAs, encodeBase64, encodeBase64Url, utf8 } from './encoding.ts'
 import { asObject, parseJson } from './json.ts'
-import { claimsOf } from './jwt.ts'
+import { claimsOf, SHARED } from './jwt.ts'
 import { checkSecrets, keyOf } from './keys.ts'
 import { inboundRequest, type RawRequest } from './request.ts'
-import { fieldOf, signedBytes } from './signed-text.ts'
+import { fieldOf, hashedBytes, signedBytes } from './signed-text.ts'
+import { STAND_IN_PUBLIC_KEY, signAsStandIn } from './stand-in-key.ts'
 import type {
   CustomVerification,
+  Ed25519Verification,
+  Freshness,
+  HashVerification,
   HmacVerification,
   JwtVerification,
-  TokenVerification,
+  Place,
   VerifiableRequest,
   Verification,
 } from './verification.ts'
@@ -27,8 +32,10 @@ export async function signRequest(
   switch (verification.scheme) {
     case 'hmac':
       return signHmac(request, verification, tools)
+    case 'hash':
+      return headerAt(request, verification.place, await hashOf(request, verification, tools))
     case 'token':
-      return tokenHeader(request, verification)
+      return headerAt(request, verification.place, newest(verification.secrets))
     case 'jwt':
       return signJwt(request, verification, tools)
     case 'custom':
@@ -36,7 +43,7 @@ export async function signRequest(
     case 'nothing':
       return {}
     case 'ed25519':
-      throw cannot('only the vendor has the private key', 'Use a request that the vendor signed')
+      return signEd25519(request, verification, tools)
   }
 }
 
@@ -50,18 +57,22 @@ export async function signRaw(
   if (verification.scheme === 'jwt' && 'body' in verification.place) {
     return { ...raw, body: utf8(await tokenOf(claimsIn(raw.body), verification, tools)) }
   }
-  if (verification.scheme !== 'token' || 'header' in verification.place || 'basic' in verification.place) {
+  const isPlaced = verification.scheme === 'token' || verification.scheme === 'hash'
+  if (!isPlaced || 'header' in verification.place || 'basic' in verification.place) {
     const headers = new Headers(request.headers)
     for (const [name, value] of Object.entries(await signRequest(request, verification, tools)))
       headers.set(name, value)
     return { ...raw, headers }
   }
   const { place } = verification
-  const secret = newest(verification.secrets)
-  if ('field' in place) return { ...raw, body: withField(request, place.field, secret) }
-  if ('query' in place) return { ...raw, url: withQuery(raw.url, place.query, secret) }
+  const proof =
+    verification.scheme === 'token'
+      ? newest(verification.secrets)
+      : await hashOf(request, verification, tools)
+  if ('field' in place) return { ...raw, body: withField(request, place.field, proof) }
+  if ('query' in place) return { ...raw, url: withQuery(raw.url, place.query, proof) }
   const [base = '', query] = raw.url.split('?', 2)
-  const last = `/${encodeURIComponent(secret)}`
+  const last = `/${encodeURIComponent(proof)}`
   return {
     ...raw,
     url: `${base.replace(/\/[^/]*$/, last)}${query === undefined ? '' : `?${query}`}`,
@@ -81,9 +92,7 @@ async function signHmac(
 ) {
   const { hash, header, prefix = '', freshness, encoding } = verification
   const secret = newest(verification.secrets)
-  const added: Record<string, string> = freshness
-    ? { [freshness.header]: String(freshness.unit === 's' ? Math.floor(now / 1000) : now) }
-    : {}
+  const added = timeHeader(freshness, now)
   const signed = signedBytes(verification.signed, withHeaders(request, added))
   if ('refused' in signed) throw cannot(signed.refused, 'Add it to the request')
   const mac = await signer.hmac(hash, keyOf(secret, verification.secretEncoding), signed.data)
@@ -91,6 +100,34 @@ async function signHmac(
   if (first === undefined)
     throw new CordboardError('config', 'The connector names no encoding of its signature')
   return { ...added, [header]: prefix + encodeAs(first, mac) }
+}
+
+/** Only for accounts whose key is that of the stand-ins: a vendor's private key is nowhere but with the vendor. */
+async function signEd25519(
+  request: VerifiableRequest,
+  { header, encoding, signed, publicKeys, freshness }: Ed25519Verification,
+  { now }: VerifyTools,
+) {
+  if (!publicKeys.includes(STAND_IN_PUBLIC_KEY)) {
+    throw cannot(
+      'only the vendor has the private key',
+      `Use a request that the vendor signed, or the stand-ins’ public key ${STAND_IN_PUBLIC_KEY}`,
+    )
+  }
+  const added = timeHeader(freshness, now)
+  const bytes = signedBytes(signed, withHeaders(request, added))
+  if ('refused' in bytes) throw cannot(bytes.refused, 'Add it to the request')
+  const data = typeof bytes.data === 'string' ? utf8(bytes.data) : bytes.data
+  return { ...added, [header]: encodeAs(encoding, await signAsStandIn(data)) }
+}
+
+function timeHeader(freshness: Freshness | undefined, now: number): Record<string, string> {
+  return freshness ? { [freshness.header]: timeText(now, freshness) } : {}
+}
+
+function timeText(now: number, { unit, timeZone = 'UTC' }: Freshness): string {
+  if (unit === 'clock') return toWallClock(now, timeZone)
+  return String(unit === 's' ? Math.floor(now / 1000) : now)
 }
 
 function withHeaders(request: VerifiableRequest, added: Record<string, string>): VerifiableRequest {
@@ -103,44 +140,58 @@ function withHeaders(request: VerifiableRequest, added: Record<string, string>):
 async function signCustom(
   request: VerifiableRequest,
   verification: CustomVerification,
-  { signer }: VerifyTools,
+  { now, signer }: VerifyTools,
 ) {
-  const claims = verification.claims(request)
+  const added = timeHeader(verification.freshness, now)
+  const claims = verification.claims(withHeaders(request, added))
   if ('refused' in claims) throw cannot(claims.refused, 'Correct the request')
   const [first] = claims
   if (!first) throw cannot('the connector finds nothing to sign in it', 'Correct the request')
   const mac = await signer.hmac(first.hash, newest(verification.secrets), first.signed)
-  return { [verification.header]: encodeAs(first.encoding, mac) }
+  return { ...added, [verification.header]: encodeAs(first.encoding, mac) }
 }
 
-function tokenHeader(
+async function hashOf(
   request: VerifiableRequest,
-  { place, secrets }: TokenVerification,
-): Record<string, string> {
-  const secret = newest(secrets)
-  if ('header' in place) return { [place.header]: `${place.prefix ?? ''}${secret}` }
+  { hash, encoding, signed, secrets }: HashVerification,
+  { signer }: VerifyTools,
+): Promise<string> {
+  const text = hashedBytes(signed, newest(secrets), request)
+  if ('refused' in text) throw cannot(text.refused, 'Add it to the request')
+  return encodeAs(encoding, await signer.digest(hash, text.data))
+}
+
+/** The header that carries a token or signature; none when the request has it where it belongs. */
+function headerAt(request: VerifiableRequest, place: Place, proof: string): Record<string, string> {
+  if ('header' in place) return { [place.header]: `${place.prefix ?? ''}${proof}` }
   if ('basic' in place) {
-    const pair = place.basic === 'password' ? `cordboard:${secret}` : secret
+    const pair = place.basic === 'password' ? `cordboard:${proof}` : proof
     return { authorization: `Basic ${encodeBase64(utf8(pair))}` }
   }
-  if ('field' in place && fieldOf(request, place.field) === secret) return {}
+  if ('field' in place && fieldOf(request, place.field) === proof) return {}
   const where = 'field' in place ? `field ${place.field}` : 'query' in place ? `query ${place.query}` : 'path'
-  throw cannot(`its proof is a token in the ${where}, not a header`, `Put the secret there before sending`)
+  throw cannot(`its proof stands in the ${where}, not in a header`, `Put it there before sending`)
 }
 
 async function signJwt(request: VerifiableRequest, verification: JwtVerification, tools: VerifyTools) {
   const { now, signer } = tools
-  const { place, issuer, audience, bodyHashClaim } = verification
+  const { place, issuer, audience, bodyHashClaim, bodyClaim, urlClaim } = verification
   if (!('header' in place)) throw cannot('its token is not in a header', 'Use a request of the vendor')
   const iat = Math.floor(now / 1000)
   const claims: Record<string, unknown> = { iat, exp: iat + 300 }
   if (issuer !== undefined) claims.iss = issuer
   if (audience !== undefined) claims.aud = audience
+  if (urlClaim !== undefined) claims[urlClaim] = request.url
   if (bodyHashClaim) {
     const digest = await signer.digest(bodyHashClaim.hash, request.body)
     claims[bodyHashClaim.claim] = encodeAs(bodyHashClaim.encoding, digest)
   }
-  const token = await tokenOf(utf8(JSON.stringify(claims)), verification, tools)
+  let payload = JSON.stringify(claims)
+  // As it is, with all digits of its numbers.
+  if (bodyClaim !== undefined) {
+    payload = `${payload.slice(0, -1)},${JSON.stringify(bodyClaim)}:${new TextDecoder().decode(request.body)}}`
+  }
+  const token = await tokenOf(utf8(payload), verification, tools)
   return { [place.header]: `${place.prefix ?? 'Bearer '}${token}` }
 }
 
@@ -149,11 +200,12 @@ async function tokenOf(
   { algorithms, secrets }: JwtVerification,
   { signer }: VerifyTools,
 ): Promise<string> {
-  if (!algorithms.includes('HS256'))
-    throw cannot('only the vendor has the private key', 'Use a request of the vendor')
-  const head = encodeBase64Url(utf8(JSON.stringify({ alg: 'HS256', typ: 'JWT' })))
+  const algorithm = algorithms.find((name) => SHARED[name])
+  const hash = algorithm && SHARED[algorithm]
+  if (!hash) throw cannot('only the vendor has the private key', 'Use a request of the vendor')
+  const head = encodeBase64Url(utf8(JSON.stringify({ alg: algorithm, typ: 'JWT' })))
   const signed = `${head}.${encodeBase64Url(claims)}`
-  return `${signed}.${encodeBase64Url(await signer.hmac('sha256', newest(secrets), signed))}`
+  return `${signed}.${encodeBase64Url(await signer.hmac(hash, newest(secrets), signed))}`
 }
 
 /** Of a body that is a token already what it says, to be signed anew; else the body itself. */

@@ -2,7 +2,7 @@ import { CordboardError } from '../errors.ts'
 import { decodeBase64, utf8 } from './encoding.ts'
 import { asObject } from './json.ts'
 import { pathOf, queryOf } from './request.ts'
-import type { Place, SignedPart, VerifiableRequest } from './verification.ts'
+import type { HashVerification, Place, SignedPart, VerifiableRequest } from './verification.ts'
 
 /** Something the request lacks, in words for the operator. Never holds a secret or a value of the request. */
 export interface Refused {
@@ -25,6 +25,22 @@ export function signedBytes(
   }
   const [only] = pieces
   return { data: pieces.length === 1 && only !== undefined ? only : concat(pieces) }
+}
+
+/** The text of a plain hash, with this secret in it. */
+export function hashedBytes(
+  parts: HashVerification['signed'],
+  secret: string,
+  request: VerifiableRequest,
+): { data: string | Uint8Array } | Refused {
+  const last = parts.at(-1)
+  if (last === undefined || !('secret' in last)) {
+    throw new CordboardError('config', 'The connector hashes a text that does not end with the secret')
+  }
+  return signedBytes(
+    parts.map((part) => ('secret' in part ? { text: secret } : part)),
+    request,
+  )
 }
 
 function pieceOf(part: SignedPart, request: VerifiableRequest): string | Uint8Array | Refused {

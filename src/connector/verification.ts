@@ -34,7 +34,10 @@ export type Place =
 export interface Freshness {
   /** Header that carries the sender's time; it must be part of what is signed. */
   header: string
-  unit: 's' | 'ms'
+  /** `clock`: `2026-03-04 11:22:33`, of a clock in `timeZone`. */
+  unit: 's' | 'ms' | 'clock'
+  /** IANA name; default UTC. */
+  timeZone?: string
   /** How far it may differ from our clock, both ways, in milliseconds. */
   toleranceMs: number
 }
@@ -54,28 +57,53 @@ export interface HmacVerification {
   freshness?: Freshness
 }
 
+/**
+ * A plain hash over a text that holds the secret, for vendors that make no HMAC: `sha256(key + body + secret)`. The secret
+ * closes the text. Where it only stood in front, whoever saw one signed text could sign a longer one (length extension).
+ */
+export interface HashVerification {
+  scheme: 'hash'
+  hash: Hash
+  encoding: Encoding
+  /** Where the signature stands. */
+  place: Exclude<Place, { basic: string }>
+  signed: readonly (SignedPart | { secret: true })[]
+  secrets: readonly string[]
+}
+
 export interface TokenVerification {
   scheme: 'token'
   place: Place
   secrets: readonly string[]
 }
 
+export type JwtAlgorithm = 'HS256' | 'HS512' | 'RS256' | 'ES256'
+
 /**
- * JSON Web Token in `place` (a header's `prefix` is `Bearer ` unless given), signed HS256 with a shared secret or RS256/ES256
- * with `publicKeys`. `body`: of a vendor that sends what it says as a token, which is the whole body.
+ * JSON Web Token in `place` (a header's `prefix` is `Bearer ` unless given), signed HS256/HS512 with a shared secret or
+ * RS256/ES256 with `publicKeys`. `body`: of a vendor that sends what it says as a token, which is the whole body.
  */
 export interface JwtVerification {
   scheme: 'jwt'
   place: Place | { body: true }
-  algorithms: readonly ('HS256' | 'RS256' | 'ES256')[]
-  /** For HS256. */
+  algorithms: readonly JwtAlgorithm[]
+  /** For HS256 and HS512. */
   secrets: readonly string[]
   /** SPKI PEM, for RS256 and ES256. Kept apart from `secrets`: a public key must never be taken for a shared one. */
   publicKeys?: readonly string[]
   issuer?: string
   audience?: string
+  /** How far the claim `iat` may differ from our clock, both ways, in milliseconds: for tokens that do not expire. */
+  maxAgeMs?: number
   /** Claim that must equal the hash of the raw body, when the vendor binds it. */
   bodyHashClaim?: { claim: string; hash: Hash; encoding: Encoding }
+  /**
+   * Claim that must say the same as the JSON of the body, for vendors that put the whole body into the token; where there
+   * is no such claim, all claims together must.
+   */
+  bodyClaim?: string
+  /** Claim that must be the URL that was called, up to its query, where it is there. */
+  urlClaim?: string
 }
 
 export interface Ed25519Verification {
@@ -107,6 +135,8 @@ export interface CustomVerification {
   /** Header that carries the signature: where a signer of fixtures puts it. */
   header: string
   secrets: readonly string[]
+  /** Every claim must have this header in its text: nothing here can see whether it has. */
+  freshness?: Freshness
   /** Also lists its claims when the header is missing (`given` is empty then): the engine refuses, a signer signs. */
   claims(request: VerifiableRequest): readonly Claim[] | { refused: string }
   digests?(
@@ -122,6 +152,7 @@ export interface NothingVerification {
 
 export type Verification =
   | HmacVerification
+  | HashVerification
   | TokenVerification
   | JwtVerification
   | Ed25519Verification

@@ -1,15 +1,17 @@
+import { toInstant } from '../call/zone.ts'
 import { CordboardError } from '../errors.ts'
 import { decodeAs, utf8 } from './encoding.ts'
 import { verifyJwt } from './jwt.ts'
 import { checkSecrets, ed25519Key, keyOf } from './keys.ts'
 import { maskSecrets } from './mask.ts'
 import type { Signer } from './platform.ts'
-import { type Refused, signedBytes, valueAt } from './signed-text.ts'
+import { hashedBytes, type Refused, signedBytes, valueAt } from './signed-text.ts'
 import type {
   CustomVerification,
   Ed25519Verification,
   Encoding,
   Freshness,
+  HashVerification,
   HmacVerification,
   SignedPart,
   TokenVerification,
@@ -42,6 +44,8 @@ export function verifyRequest(
   switch (verification.scheme) {
     case 'hmac':
       return verifyHmac(request, verification, tools)
+    case 'hash':
+      return verifyHash(request, verification, tools)
     case 'token':
       return verifyToken(request, verification, tools)
     case 'jwt':
@@ -72,7 +76,7 @@ async function verifyHmac(
   checkSecrets(secrets)
   const given = signaturesIn(request, verification)
   if ('refused' in given) return refuse(given.refused)
-  const stale = freshness && staleness(request, freshness, verification.signed, now)
+  const stale = freshness && signedStaleness(request, freshness, verification.signed, now)
   if (stale) return refuse(stale)
   const signed = signedBytes(verification.signed, request)
   if ('refused' in signed) return refuse(signed.refused)
@@ -95,7 +99,7 @@ async function verifyHmac(
   return refuse(misfit(secrets, verification.signed.some(isUrl) ? request.url : null))
 }
 
-const isUrl = (part: SignedPart) => 'url' in part || 'urlDecoded' in part || 'path' in part
+const isUrl = (part: SignedPart | { secret: true }) => 'url' in part || 'urlDecoded' in part || 'path' in part
 
 function signaturesIn(
   request: VerifiableRequest,
@@ -120,25 +124,40 @@ function signaturesIn(
   return { signatures: prefix === undefined ? own : own.map((text) => text.slice(prefix.length)) }
 }
 
-/** Why the request is too old or too new, or null. */
-function staleness(
+/** An unsigned time says nothing: whoever replays a request would write the present one. */
+function signedStaleness(
   request: VerifiableRequest,
-  { header, unit, toleranceMs }: Freshness,
+  freshness: Freshness,
   signed: readonly SignedPart[],
   now: number,
 ): string | null {
-  // An unsigned time says nothing: whoever replays a request would write the present one.
+  const { header } = freshness
   const isSigned = signed.some(
     (part) => 'header' in part && part.header.toLowerCase() === header.toLowerCase(),
   )
   if (!isSigned) throw new CordboardError('config', `The connector does not sign its time header ${header}`)
+  return staleness(request, freshness, now)
+}
+
+/** Why the request is too old or too new, or null. */
+function staleness(request: VerifiableRequest, freshness: Freshness, now: number): string | null {
+  const { header, unit, toleranceMs } = freshness
   const value = request.headers.get(header)
   if (!value) return `the header ${header} is missing`
-  if (!/^\d{1,16}$/.test(value)) return `the header ${header} is no time in ${unit}`
-  const age = now - Number(value) * (unit === 's' ? 1000 : 1)
+  const at = timeOf(value, freshness)
+  if (at === null) return `the header ${header} is no time in ${unit}`
+  const age = now - at
   if (Math.abs(age) <= toleranceMs) return null
   const seconds = Math.round(Math.abs(age) / 1000)
   return `the timestamp is ${seconds} s ${age > 0 ? 'old' : 'ahead of our clock'}, ${toleranceMs / 1000} allowed`
+}
+
+function timeOf(value: string, { unit, timeZone = 'UTC' }: Freshness): number | null {
+  if (unit !== 'clock') return /^\d{1,16}$/.test(value) ? Number(value) * (unit === 's' ? 1000 : 1) : null
+  if (!/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/.test(value)) return null
+  return Number.isNaN(Date.parse(`${value.replace(' ', 'T')}Z`))
+    ? null
+    : Date.parse(toInstant(value, timeZone))
 }
 
 function misfit(secrets: readonly string[], url: string | null): string {
@@ -148,6 +167,27 @@ function misfit(secrets: readonly string[], url: string | null): string {
   const shown = maskSecrets(url.replace(/\?.*$/s, ''), secrets).slice(0, 300)
   const query = url.includes('?') ? ' and its query as received' : ''
   return `the signature does not fit ${which}; the URL that was signed is expected to be ${shown}${query}`
+}
+
+async function verifyHash(
+  request: VerifiableRequest,
+  { hash, encoding, place, signed, secrets }: HashVerification,
+  { signer }: VerifyTools,
+): Promise<Verified> {
+  checkSecrets(secrets)
+  const given = valueAt(place, request)
+  if ('refused' in given) return refuse(given.refused)
+  const bytes =
+    given.length > MAX_SIGNATURE_LENGTH ? null : decodeAs(encoding, new TextDecoder().decode(given))
+  if (bytes === null) return refuse(`the signature is not written as ${encoding}`)
+  for (const [index, secret] of secrets.entries()) {
+    const text = hashedBytes(signed, secret, request)
+    if ('refused' in text) return refuse(text.refused)
+    const pending = signer.digest(hash, text.data)
+    const digest = pending instanceof Promise ? await pending : pending
+    if (signer.equal(digest, bytes)) return { ok: true, with: nth(index, secrets) }
+  }
+  return refuse(misfit(secrets, signed.some(isUrl) ? request.url : null))
 }
 
 async function verifyToken(
@@ -175,7 +215,7 @@ async function verifyEd25519(
   checkSecrets(publicKeys, 'public key')
   const given = request.headers.get(header)
   if (!given) return refuse(`the header ${header} is missing`)
-  const stale = freshness && staleness(request, freshness, signed, now)
+  const stale = freshness && signedStaleness(request, freshness, signed, now)
   if (stale) return refuse(stale)
   const bytes = signedBytes(signed, request)
   if ('refused' in bytes) return refuse(bytes.refused)
@@ -197,11 +237,13 @@ const MAX_CLAIMS = 32
 async function verifyCustom(
   request: VerifiableRequest,
   verification: CustomVerification,
-  { signer }: VerifyTools,
+  { now, signer }: VerifyTools,
 ): Promise<Verified> {
-  const { header, secrets } = verification
+  const { header, secrets, freshness } = verification
   checkSecrets(secrets)
   if (!request.headers.get(header)) return refuse(`the header ${header} is missing`)
+  const stale = freshness && staleness(request, freshness, now)
+  if (stale) return refuse(stale)
   const listed = readable(() => verification.claims(request))
   if ('refused' in listed) return refuse(listed.refused)
   const claims = listed.slice(0, MAX_CLAIMS).flatMap((claim) => {

@@ -1,9 +1,11 @@
 import { Zip, ZipPassThrough } from 'fflate'
 import { CordboardError } from '../errors.ts'
+import { utf8 } from './encoding.ts'
+import { isPlainName } from './zip-read.ts'
 
 /** A file of an archive. */
 export interface ZipEntry {
-  /** Plain ASCII. */
+  /** Of a file and no folder. */
   name: string
   /** Exact: the archive's size follows from it. */
   bytes: number
@@ -32,8 +34,8 @@ const DATE = new Date(1980, 0, 1)
  */
 export function zipStored(entries: readonly ZipEntry[]): ZipBody {
   const bytes = entries.reduce((sum, { name, bytes: size }) => {
-    if (!/^[\x20-\x2e\x30-\x5b\x5d-\x7e]+$/.test(name)) throw unfit('The name of a file is not plain')
-    return sum + LOCAL_HEADER + DESCRIPTOR + CENTRAL_HEADER + 2 * name.length + size
+    if (!isPlainName(name)) throw unfit('The name of a file is not plain')
+    return sum + LOCAL_HEADER + DESCRIPTOR + CENTRAL_HEADER + 2 * utf8(name).length + size
   }, END)
   if (bytes > MOST_BYTES || entries.length > MOST_ENTRIES)
     throw unfit('The files are too many for one archive')

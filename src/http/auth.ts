@@ -6,7 +6,7 @@ import { CordboardError } from '../errors.ts'
 export const ROLES = ['viewer', 'ingest', 'operator', 'admin'] as const
 export type Role = (typeof ROLES)[number]
 
-/** Who may do what of whom. A program that hands calls in reads none: its token lies on a machine that makes recordings. */
+/** Who may do what of whom. A program that hands calls in reads none, only how far its batches are: its token lies on a machine that makes recordings. */
 const MAY: Readonly<Record<Role, readonly Role[]>> = {
   viewer: ['viewer'],
   ingest: ['ingest'],

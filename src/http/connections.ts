@@ -3,7 +3,10 @@ import { sql } from 'kysely'
 import { idTime } from '../call/ids.ts'
 import type { Connection } from '../config/model.ts'
 import type { Verification } from '../connector/verification.ts'
+import { weaknessOf } from '../connector/weakness.ts'
 import type { Deps } from '../pipeline/deps.ts'
+import { listings } from '../pipeline/listing.ts'
+import { missedCalls } from '../pipeline/missed.ts'
 import type { Store } from '../store/port.ts'
 import { type Api, needs } from './auth.ts'
 import { exactly } from './parameters.ts'
@@ -38,6 +41,16 @@ const connection = z
       retryAt: at.nullable(),
     }),
     lastDeliveryAt: at.nullable(),
+    reconciliation: z
+      .object({
+        everyMs: z.int(),
+        overMs: z.int(),
+        lastAt: at.nullable().describe('when the vendor’s list was last read to its end'),
+        missed: z.int().describe('calls that only the list told of'),
+        lastMissedAt: at.nullable(),
+      })
+      .nullable()
+      .describe('the comparison with the vendor’s own list of calls; null: there is none'),
     refusals: z.object({
       lastDay: z.int().describe('refused requests of the last 24 hours'),
       byCode: z.record(z.string(), z.int()),
@@ -65,11 +78,13 @@ export function mountConnections(app: OpenAPIHono<Api>, deps: Pick<Deps, 'store'
   const { store, config, now } = deps
   app.openapi(list, async (c) => {
     const ids = [...config.connections.keys()]
-    const [steps, breakers, refusals, last] = await Promise.all([
+    const [steps, breakers, refusals, last, lists, missed] = await Promise.all([
       countSteps(store),
       store.db.selectFrom('breakers').selectAll().execute(),
       countRefusals(store, now() - DAY_MS),
       lastDeliveries(store, ids),
+      listings(store),
+      missedCalls(store),
     ])
     const items = [...config.connections.values()].map((one) => {
       const breaker = breakers.find((row) => row.connection === one.id)
@@ -86,6 +101,14 @@ export function mountConnections(app: OpenAPIHono<Api>, deps: Pick<Deps, 'store'
           retryAt: instantOf(breaker?.retry_at ?? null),
         },
         lastDeliveryAt: instantOf(last.get(one.id) ?? null),
+        reconciliation: one.reconcile
+          ? {
+              ...one.reconcile,
+              lastAt: instantOf(lists.find((list) => list.id === one.id)?.lastAt ?? null),
+              missed: missed.get(one.id)?.count ?? 0,
+              lastMissedAt: instantOf(missed.get(one.id)?.lastAt ?? null),
+            }
+          : null,
         refusals: {
           lastDay: refused.reduce((sum, row) => sum + Number(row.count), 0),
           byCode: Object.fromEntries(refused.map((row) => [row.code, Number(row.count)])),
@@ -115,8 +138,10 @@ function described({ id, connector, settings }: Connection, publicUrl: string | 
     const scheme = side?.verify(settings)
     return scheme ? [{ role, scheme: scheme.scheme, reason: reasonOf(scheme) }] : []
   })
-  const unsigned = webhooks.filter(({ scheme }) => scheme === 'nothing')
-  const warnings = unsigned.map(({ role, reason }) => `Anyone can send ${role} deliveries: ${reason}`)
+  const warnings = sides.flatMap(({ role, side }) => {
+    const weak = side && weaknessOf(side.verify(settings))
+    return weak ? [`${role}: ${weak.says}`] : []
+  })
   if (webhooks.length > 0 && publicUrl === undefined) {
     warnings.push(
       'No publicUrl is configured: the vendor’s signed URL cannot be checked and no hook URL can be named',

@@ -17,7 +17,9 @@ const delivery = z
   .object({
     id: z.string(),
     connection: z.string(),
-    role: z.enum(['telephony', 'analysis', 'crm']),
+    role: z
+      .enum(['telephony', 'analysis', 'crm', 'list'])
+      .describe('`list`: no request, but what the vendor’s own list told of a call'),
     receivedAt: at,
     method: z.string(),
     path: z.string().describe('behind /hooks/<connection>, secrets masked'),

@@ -49,6 +49,7 @@ export function describeApi(app: OpenAPIHono<Api>) {
     servers: [{ url: '/' }],
     tags: [
       { name: 'Calls', description: 'What was said, what became of it, and why' },
+      { name: 'Batches', description: 'Many calls in one file, and what became of each row' },
       { name: 'Deliveries', description: 'Inbound requests as they came' },
       { name: 'Connections', description: 'The configured accounts and how they are doing' },
       { name: 'Issues', description: 'What a person should look at' },

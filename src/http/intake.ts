@@ -3,20 +3,13 @@ import type { Context } from 'hono'
 import { intakeCall } from '../call/intake.ts'
 import type { Connection } from '../config/model.ts'
 import { asCordboardError, CordboardError, type ErrorCode } from '../errors.ts'
+import { type Ids, newIds } from '../pipeline/audio-file.ts'
 import { createBodies } from '../pipeline/body.ts'
 import type { Deps } from '../pipeline/deps.ts'
 import { createIntake, type Handed, type TakenIn } from '../pipeline/intake.ts'
 import { dropUploads } from '../pipeline/uploads.ts'
 import { type Api, needs } from './auth.ts'
-import {
-  type Ids,
-  MOST_JSON,
-  newIds,
-  readCall,
-  readForm,
-  readJsonBody,
-  type SentCall,
-} from './intake-body.ts'
+import { MOST_JSON, readCall, readForm, readJsonBody, type SentCall } from './intake-body.ts'
 import { connectionId, exactly, problemsIn, unfit } from './parameters.ts'
 import { problemResponse } from './problem.ts'
 import { always, bounded, conflicts, json, tooMany } from './responses.ts'
@@ -26,7 +19,9 @@ import { readSentVcon, vconBody, vconQuery } from './vcon-body.ts'
 
 /** Their bodies have limits of their own, larger than the few words of every other request. */
 export const takesLargeBody = (method: string, path: string): boolean =>
-  method === 'POST' && (path === '/v1/calls' || path === '/v1/vcons')
+  method === 'POST' ? LARGE.has(path) : method === 'PUT' && path.startsWith('/v1/batches/')
+
+const LARGE: ReadonlySet<string> = new Set(['/v1/calls', '/v1/vcons', '/v1/batches'])
 
 /** Under way at once. Each holds a connection and a little memory. */
 const MOST_AT_ONCE = 64
@@ -42,13 +37,13 @@ const takenIn = z
   })
   .openapi('TakenIn')
 
-const query = {
+export const query = {
   connection: connectionId
     .optional()
     .openapi({ description: 'which connection takes it; needed where there are several' }),
 }
 
-const headers = z.object({
+export const headers = z.object({
   'idempotency-key': z
     .string()
     .regex(/^[\x21-\x7e]{1,200}$/, { error: 'expected 1 to 200 visible ASCII characters' })
@@ -210,14 +205,18 @@ const NOTHING_STORED: ReadonlySet<ErrorCode> = new Set([
   'bad_request',
 ])
 
-function fitting<Schema extends z.ZodType>(schema: Schema, given: unknown, target: string): z.output<Schema> {
+export function fitting<Schema extends z.ZodType>(
+  schema: Schema,
+  given: unknown,
+  target: string,
+): z.output<Schema> {
   const read = schema.safeParse(given)
   if (read.success) return read.data
   throw unfit(problemsIn(read.error, given, target))
 }
 
 /** The connection that takes it: the one that is named, or the only one there is. */
-function connectionFor({ config }: Pick<Deps, 'config'>, named: string | undefined): Connection {
+export function connectionFor({ config }: Pick<Deps, 'config'>, named: string | undefined): Connection {
   const taking = [...config.connections.values()].filter(({ connector }) => connector.telephony?.intake)
   const ids = taking.map(({ id }) => id).join(', ')
   const [only] = taking

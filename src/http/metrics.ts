@@ -1,5 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Deps } from '../pipeline/deps.ts'
+import { missedCalls } from '../pipeline/missed.ts'
 import { quotasLeft } from '../pipeline/quota.ts'
 import { oldestWaiting } from '../pipeline/standstill.ts'
 import { sinceSweep } from '../pipeline/turn.ts'
@@ -33,10 +34,10 @@ export function mountMetrics(app: OpenAPIHono<Api>, deps: Deps): void {
   })
 }
 
-/** What stands in the store, as gauges. Labels are configured ids and codes of the table, so their number is bounded. */
+/** What stands in the store. Labels are configured ids and codes of the table, so their number is bounded. */
 async function renderStore({ store, config, now, queue }: Deps): Promise<string> {
   const at = now()
-  const [steps, oldest, sinceSweepMs, issues, breakers, refusals, quotas] = await Promise.all([
+  const [steps, oldest, sinceSweepMs, issues, breakers, refusals, quotas, missed] = await Promise.all([
     countSteps(store),
     oldestWaiting(store),
     sinceSweep(store),
@@ -49,7 +50,9 @@ async function renderStore({ store, config, now, queue }: Deps): Promise<string>
     store.db.selectFrom('breakers').select(['connection', 'state']).execute(),
     countRefusals(store, at - DAY_MS),
     quotasLeft({ store, config }),
+    missedCalls(store),
   ])
+  const reconciled = [...config.connections.values()].filter(({ reconcile }) => reconcile !== undefined)
   const open = new Set(breakers.filter(({ state }) => state === 'open').map(({ connection }) => connection))
   return [
     gauge(
@@ -89,14 +92,23 @@ async function renderStore({ store, config, now, queue }: Deps): Promise<string>
       'What an analysis service had left when it was last asked, by connection and unit',
       quotas.map(({ connection, unit, left }): Sample => [{ connection, unit }, left]),
     ),
+    counter(
+      'cordboard_found_by_poll_missed_by_webhook_total',
+      'Calls that only the vendor’s own list told of, by connection',
+      reconciled.map(({ id }): Sample => [{ connection: id }, missed.get(id)?.count ?? 0]),
+    ),
     gauge('cordboard_steps_running', 'Steps this process is running', [[{}, queue.state().running]]),
   ].join('')
 }
 
-function gauge(name: string, help: string, samples: readonly Sample[]): string {
+const gauge = (name: string, help: string, samples: readonly Sample[]) => series('gauge', name, help, samples)
+const counter = (name: string, help: string, samples: readonly Sample[]) =>
+  series('counter', name, help, samples)
+
+function series(type: 'gauge' | 'counter', name: string, help: string, samples: readonly Sample[]): string {
   const lines = samples.map(([labels, value]) => {
     const key = keyOf(labels)
     return `${name}${key === '' ? '' : `{${key}}`} ${value}\n`
   })
-  return `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${lines.join('')}`
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`
 }

@@ -4,11 +4,12 @@ import type { StoredFile } from '../call/intake.ts'
 import { readVcon, SHA512, VCON_JSON_TYPE, VCON_TYPE, type Vcon } from '../call/vcon.ts'
 import { decodeBase64, decodeBase64Url, encodeBase64Url, utf8 } from '../connector/encoding.ts'
 import { asCordboardError, CordboardError } from '../errors.ts'
+import { type Ids, keepFile } from '../pipeline/audio-file.ts'
 import type { Bodies } from '../pipeline/body.ts'
 import type { Deps } from '../pipeline/deps.ts'
 import { dropUploads } from '../pipeline/uploads.ts'
 import { vconContent } from './call-vcon.ts'
-import { type Ids, keepFile, MOST_JSON, readJsonBody, tooLarge } from './intake-body.ts'
+import { MOST_JSON, readJsonBody, tooLarge } from './intake-body.ts'
 
 /** The body of `POST /v1/vcons`. Recordings that stand in it are put aside; links are only followed by the pipeline. */
 

@@ -7,6 +7,8 @@ export interface Media {
     id: string,
     range?: { start: number; end?: number },
   ): Promise<{ body: ReadableStream<Uint8Array>; bytes: number } | null>
+  /** Where somebody without our credentials may PUT what `id` names, for so long. Absent where only we can. */
+  uploadUrl?(id: string, lifeMs: number): Promise<{ url: string; headers: Record<string, string> }>
   delete(ids: readonly string[]): Promise<void>
   check(): Promise<void>
 }

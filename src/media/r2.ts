@@ -1,5 +1,7 @@
 import { CordboardError } from '../errors.ts'
 import type { Media } from './port.ts'
+import { presignedPut } from './presign.ts'
+import type { S3Settings } from './s3-settings.ts'
 
 /**
  * Media as objects of one R2 bucket, named by their ids. R2 itself sees to it that nobody reads half of an object. It
@@ -46,8 +48,11 @@ const FIRST_BYTES = 256 * 1024
 /** R2's own limit. */
 const DELETED_AT_ONCE = 1_000
 
-export function openR2Media({ bucket }: { bucket: R2Bucket }): Media {
+/** `s3`: the same bucket by its S3 address, with a key of R2's; only by that others can be let upload to it. */
+export function openR2Media({ bucket, s3 = null }: { bucket: R2Bucket; s3?: S3Settings | null }): Media {
   return {
+    ...(s3 ? { uploadUrl: (id, lifeMs) => presignedPut(s3, checkedId(id), lifeMs) } : {}),
+
     async put(id, body, maxBytes) {
       const key = checkedId(id)
       if (!(body instanceof Uint8Array)) return putStream(bucket, key, body, maxBytes)

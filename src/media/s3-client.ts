@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { AwsV4Signer } from 'aws4fetch'
 import type { HttpFetch } from '../connector/platform.ts'
+import { bucketUrl } from './presign.ts'
 import { type Failure, type Place, refusal, unreachable } from './s3-failure.ts'
 import type { S3Settings } from './s3-settings.ts'
 import { rootOf } from './s3-xml.ts'
@@ -51,7 +52,7 @@ const NOTHING = new Uint8Array(0)
 export function createS3Client(options: S3Options): S3Client {
   const { http, bucket, region, accessKeyId, secretAccessKey, sessionToken } = options
   const { now = Date.now, pause = asleep } = options
-  const base = baseOf(options)
+  const base = bucketUrl(options)
   const place: Place = { host: base.host, bucket, region, now }
   const keys = new Map<string, ArrayBuffer>()
 
@@ -125,19 +126,6 @@ export function createS3Client(options: S3Options): S3Client {
         }
       }, request.signal),
   }
-}
-
-/** The URL of the bucket. */
-function baseOf({ endpoint, bucket, pathStyle = true }: S3Settings): URL {
-  const url = new URL(endpoint)
-  const path = url.pathname.replace(/\/+$/, '')
-  if (pathStyle) {
-    url.pathname = `${path}/${bucket}`
-  } else {
-    url.hostname = `${bucket}.${url.hostname}`
-    url.pathname = path
-  }
-  return url
 }
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { CordboardError } from '../errors.ts'
 import type { Media } from './port.ts'
+import { presignedPut } from './presign.ts'
 import { createS3Client, type S3Options } from './s3-client.ts'
 import { diagnosis, unavailable } from './s3-failure.ts'
 import { wholeBody } from './s3-read.ts'
@@ -84,6 +85,8 @@ export async function openS3Media(options: S3Options): Promise<Media> {
       }
       return wholeBody(outcome.value, host, range)
     },
+
+    uploadUrl: (id, lifeMs) => presignedPut(options, keyOf(id), lifeMs, options.now),
 
     async delete(ids) {
       const keys = [...new Set(ids)].map(keyOf)

@@ -1,6 +1,8 @@
 import type { Call, Recording } from '../call/call.ts'
+import type { Voice } from '../call/conversation.ts'
+import { listenToTracks, type TrackListener } from '../call/voice-activity.ts'
 import type { Connection } from '../config/model.ts'
-import type { Accepts, AudioFormat, AudioSource, OpenAudio } from '../connector/contract.ts'
+import type { Accepts, AudioFormat, AudioSource, Log, OpenAudio } from '../connector/contract.ts'
 import { encodeBase64Url } from '../connector/encoding.ts'
 import { MADE_FORMATS, type MadeFormat } from '../connector/platform.ts'
 import { relay } from '../connector/relay.ts'
@@ -21,6 +23,8 @@ export interface Hear {
   troubled(trouble: Trouble): void
   /** It could not be converted. */
   spoiled(error: CordboardError): void
+  /** Who spoke when, of a recording that came through whole, where its connection wants that. */
+  heard?(voices: Voice[]): void
 }
 
 export type AcceptedAudio = NonNullable<Accepts['audio']>
@@ -46,7 +50,7 @@ export function audioFrom(
   recording: Recording,
   file: { format: AudioFormat; fileName: string },
   { to, audio }: Wish,
-  { troubled, spoiled }: Hear,
+  { troubled, spoiled, heard }: Hear,
 ): AudioSource {
   const { telephony } = source.connector
   const context = running.context(source)
@@ -70,10 +74,12 @@ export function audioFrom(
       const { body, headers } = response
       const length = headers.get('content-length')
       const isWhole = length !== null && /^\d{1,15}$/.test(length) && !headers.has('content-encoding')
+      const checked = watched(body, hashedAs(running.deps, recording), (error) =>
+        troubled({ connection: source.id, error }),
+      )
+      const isHeard = heard && source.measureTracks && recording.format === 'wav' && recording.channels !== 1
       return {
-        body: watched(body, hashedAs(running.deps, recording), (error) =>
-          troubled({ connection: source.id, error }),
-        ),
+        body: isHeard ? listened(checked, recording, heard, context.log) : checked,
         bytes: isWhole ? Number(length) : null,
         contentType: headers.get('content-type') ?? 'application/octet-stream',
       }
@@ -132,6 +138,31 @@ async function uploaded({ media }: Deps, mediaId: string): Promise<Response> {
   const found = await media.get(mediaId)
   if (!found) throw new CordboardError('no_recording', 'The recording was erased by retention')
   return new Response(found.body, { headers: { 'content-length': String(found.bytes) } })
+}
+
+/** The same stream; tells at its end who spoke when. What cannot be listened to passes all the same. */
+function listened(
+  body: ReadableStream<Uint8Array>,
+  { tracks }: Recording,
+  heard: NonNullable<Hear['heard']>,
+  log: Log,
+): ReadableStream<Uint8Array> {
+  let listener: TrackListener | null = listenToTracks(tracks)
+  const attempt = (work: (listener: TrackListener) => void) => {
+    try {
+      if (listener) work(listener)
+    } catch (thrown) {
+      listener = null
+      log.info('the tracks of a recording were not measured', { why: asCordboardError(thrown).message })
+    }
+  }
+  return relay(body, {
+    seen: (chunk) => attempt((one) => one.add(chunk)),
+    end() {
+      attempt((one) => heard(one.end()))
+      return undefined
+    },
+  })
 }
 
 /** What is asked at the end of a recording whose source gave its hash: was it that one? */

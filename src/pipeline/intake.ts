@@ -37,53 +37,65 @@ export interface TakenIn {
   deliveryId: string
   /** The same had been handed in before: nothing was stored. */
   repeated: boolean
+  /** The row of an import that brought it, when it was one. */
+  row?: { import: string; row: number }
 }
 
 const MINUTE_MS = 60_000
 
 export function createIntake(deps: Deps): (handed: Handed) => Promise<TakenIn> {
   const quotas = createMemoryBudgets(deps)
-  return async function takeIn(handed) {
-    const { connection, deliveryId, promise, externalId, stored } = handed
-    await withinQuota(connection)
-    const key = keyOf(handed)
-    const content = await hashOf(deps.signer, handed.sent)
-    const callId = (await knownCall(deps, connection.id, externalId)) ?? promise
-    const body = utf8(JSON.stringify({ ...stored, callId, promise, key, content }))
-    const appended = await storeDelivery(deps, {
-      id: deliveryId,
-      connection: connection.id,
-      role: 'telephony',
-      receivedAt: deps.now(),
-      method: 'POST',
-      url: `${deps.config.publicUrl ?? 'http://localhost'}${handed.path}`,
-      path: handed.path,
-      headers: [['content-type', 'application/json']],
-      body,
-      dedupeKey: key,
-    })
-    const repeated = appended.repeats > 0
-    deps.metrics.count('cordboard_deliveries_total', {
-      connection: connection.id,
-      outcome: repeated ? 'duplicate' : 'accepted',
-    })
-    return repeated ? sameAsBefore(deps, appended.id, content) : { callId, deliveryId, repeated }
-  }
-
-  /** As of webhooks: each process counts for itself. */
-  async function withinQuota({ id, deliveriesPerMinute: limit }: Connection): Promise<void> {
-    if (limit === undefined) return
-    const afterMs = Number(quotas.take(id, 'deliveries', { limit, windowMs: MINUTE_MS, window: 'fixed' }))
-    if (afterMs <= 0) return
-    throw new CordboardError('rate_limited', `${id} takes ${limit} deliveries a minute`, {
-      fix: `Send it again after ${Math.ceil(afterMs / 1000)} s; it was not stored`,
-      retry: { afterMs },
-    })
+  return async function withinQuota(handed) {
+    // As of webhooks: each process counts for itself.
+    const { id, deliveriesPerMinute: limit } = handed.connection
+    if (limit !== undefined) {
+      const window = { limit, windowMs: MINUTE_MS, window: 'fixed' } as const
+      const afterMs = Number(quotas.take(id, 'deliveries', window))
+      if (afterMs > 0) throw tooMany(id, limit, afterMs)
+    }
+    return takeIn(deps, handed)
   }
 }
 
+const tooMany = (id: string, limit: number, afterMs: number) =>
+  new CordboardError('rate_limited', `${id} takes ${limit} deliveries a minute`, {
+    fix: `Send it again after ${Math.ceil(afterMs / 1000)} s; it was not stored`,
+    retry: { afterMs },
+  })
+
+/** Stores what was handed in, or finds that it had been. */
+export async function takeIn(deps: Deps, handed: Handed): Promise<TakenIn> {
+  const { connection, deliveryId, promise, externalId, stored } = handed
+  const key = keyOf(handed)
+  const content = await hashOf(deps.signer, handed.sent)
+  const callId = (await knownCall(deps, connection.id, externalId)) ?? promise
+  const body = utf8(JSON.stringify({ ...stored, callId, promise, key, content }))
+  const appended = await storeDelivery(deps, {
+    id: deliveryId,
+    connection: connection.id,
+    role: 'telephony',
+    receivedAt: deps.now(),
+    method: 'POST',
+    url: `${deps.config.publicUrl ?? 'http://localhost'}${handed.path}`,
+    path: handed.path,
+    headers: [['content-type', 'application/json']],
+    body,
+    dedupeKey: key,
+  })
+  const repeated = appended.repeats > 0
+  deps.metrics.count('cordboard_deliveries_total', {
+    connection: connection.id,
+    outcome: repeated ? 'duplicate' : 'accepted',
+  })
+  return repeated ? sameAsBefore(deps, appended.id, content) : { callId, deliveryId, repeated }
+}
+
 /** Without a key of the sender's nothing is the same again. */
-function keyOf({ idempotencyKey, externalId, promise }: Handed): string {
+export function keyOf({
+  idempotencyKey,
+  externalId,
+  promise,
+}: Pick<Handed, 'idempotencyKey' | 'externalId' | 'promise'>): string {
   if (idempotencyKey !== undefined) return `k:${idempotencyKey}`
   return externalId === undefined ? promise : `x:${externalId}`
 }
@@ -114,5 +126,6 @@ async function sameAsBefore(deps: Deps, deliveryId: string, content: string): Pr
   const before = JSON.parse(new TextDecoder().decode(await readBody(deps, row))) as StoredIntake
   if (before.content !== content)
     throw new CordboardError('conflict', 'Something else was handed in with this key before')
-  return { callId: before.callId, deliveryId, repeated: true }
+  const { callId, row: from } = before
+  return { callId, deliveryId, repeated: true, ...(from ? { row: from } : {}) }
 }

@@ -9,6 +9,8 @@ import { readDelivery, receiveWith, settleDelivery, unreadable } from './deliver
 import { joinInto } from './join.ts'
 import { isPast } from './keep.ts'
 import { callRows, isUnderway, newKeys, saveEvent, storedEvents } from './known-call.ts'
+import { readTold } from './listed.ts'
+import { countMissed } from './missed.ts'
 import { planCall } from './plan.ts'
 import { type Group, idsOf, resolve } from './resolve.ts'
 import type { Follow, Outcome, Running } from './step.ts'
@@ -21,18 +23,19 @@ export async function merge(running: Running): Promise<Outcome> {
   const { step, connection } = running
   if (!step.subject.startsWith('dlv_')) {
     // The wait for the recording is over.
-    const { says, ...merged } = await mergeOne(
-      running,
-      { callIds: [step.subject], events: [], known: new Set() },
-      null,
-    )
+    const {
+      says,
+      isNews: _,
+      ...merged
+    } = await mergeOne(running, { callIds: [step.subject], events: [], known: new Set() }, null)
     return { done: says, ...merged }
   }
   const { row, request } = await readDelivery(running)
   const { connector } = connection
   const { webhook, intake } = connector.telephony ?? {}
   const side = row.role === 'crm' ? connector.crm?.callback : (webhook ?? intake)
-  const received = receiveWith<CallEvent>(connection, side, request)
+  const isList = row.role === 'list'
+  const received = isList ? readTold(request) : receiveWith<CallEvent>(connection, side, request)
   if ('unreadable' in received) return unreadable(running, row, received.unreadable)
   if ('ignored' in received) {
     const { ignored } = received
@@ -51,6 +54,8 @@ export async function merge(running: Running): Promise<Outcome> {
     guards.push(...merged.guards)
     next.push(...merged.next)
     says.push(merged.says)
+    if ('missed' in received && received.missed && merged.isNews)
+      queries.push(countMissed(running.deps, connection.id))
   }
   queries.push(settleDelivery(running, row, 'used', null))
   return { done: says.join('; ') || 'nothing to do', queries, guards, next }
@@ -72,7 +77,11 @@ function promisedId(events: readonly CallEvent[]): string | undefined {
     .find((id) => id.startsWith(`${ID_PREFIXES.call}_`) && !Number.isNaN(idTime(id)))
 }
 
-type Merged = Required<Pick<Follow, 'queries' | 'guards' | 'next'>> & { says: string }
+type Merged = Required<Pick<Follow, 'queries' | 'guards' | 'next'>> & {
+  says: string
+  /** Nobody had told of the call before, or not of its end. */
+  isNews: boolean
+}
 
 async function mergeOne(running: Running, group: Group, delivery: DeliveryRow | null): Promise<Merged> {
   const { deps, connection, step } = running
@@ -93,7 +102,8 @@ async function mergeOne(running: Running, group: Group, delivery: DeliveryRow | 
   const before = [...stored.values()].map((event) => JSON.parse(event) as CallEvent)
   const freshKeys = new Set(fresh.map((event) => event.key))
   const events = [...before.filter((event) => !freshKeys.has(event.key)), ...fresh]
-  if (events.length === 0) return { queries: [], guards: [], next: [], says: 'nothing is known of this call' }
+  if (events.length === 0)
+    return { queries: [], guards: [], next: [], says: 'nothing is known of this call', isNews: false }
 
   const externalId = row?.external_id ?? events[0]?.callId ?? ''
   const folded = foldEvents(events, { id, connection: connection.id, callId: externalId })
@@ -156,6 +166,7 @@ async function mergeOne(running: Running, group: Group, delivery: DeliveryRow | 
     queries,
     guards,
     next: plan.next,
+    isNews: row === null || row.state === 'open',
     says: `${heard} → ${plan.state}${joined}${plan.says ? `; ${plan.says}` : ''}`,
   }
 }

@@ -242,7 +242,7 @@ function select({ store }: Pick<Deps, 'store'>, { ids, connection, state, since 
 }
 
 /** What is due has waited for longer than work is planned ahead: the workers are not through with it. */
-async function isLate({ store }: Deps): Promise<boolean> {
+export async function isLate({ store }: Pick<Deps, 'store'>): Promise<boolean> {
   const oldest = await store.db
     .selectFrom('steps')
     .select(sql<number>`${store.clock} - due_at`.as('ms'))

@@ -66,7 +66,8 @@ export async function resolve(
 
 export const idsOf = (event: CallEvent): string[] => [event.callId, ...(event.alsoKnownAs ?? [])]
 
-function* chunks(all: readonly string[]): Generator<string[]> {
+/** No query has more than 100 parameters. */
+export function* chunks(all: readonly string[]): Generator<string[]> {
   const distinct = [...new Set(all)]
   for (let at = 0; at < distinct.length; at += CHUNK) yield distinct.slice(at, at + CHUNK)
 }

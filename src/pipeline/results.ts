@@ -1,5 +1,5 @@
 import { type Analysis, joinParts, PARTS, type Part } from '../call/analysis.ts'
-import { withConversation } from '../call/conversation.ts'
+import { type Conversation, withConversation } from '../call/conversation.ts'
 import type { Query } from '../store/port.ts'
 import type { ResultRow, SubmissionRow } from '../store/schema.ts'
 import { callOf } from './call-row.ts'
@@ -123,7 +123,9 @@ export async function finish(
     .where('generation', '<=', submission.generation)
     .where('state', 'in', ['parked', 'dead'])
   const hasParts = Object.keys(parts).length > 0
-  const analysis = withConversation(joinParts(parts), callOf(call).transcript)
+  const { conversation } = submission
+  const heard = conversation === null ? undefined : (JSON.parse(conversation) as Conversation)
+  const analysis = withConversation(joinParts(parts), callOf(call).transcript, heard)
   const round = writeRound(deps, call, flow, hasParts ? { analysis } : {})
   return { ...round, queries: [...ended, ...(hasParts ? [came] : []), ...round.queries] }
 }

@@ -7,11 +7,14 @@ import { batch } from './batch.ts'
 import { callback } from './callback.ts'
 import { conclude, type Watch } from './conclude.ts'
 import type { Deps } from './deps.ts'
+import { importStep } from './import.ts'
+import { list } from './list.ts'
 import { match } from './match.ts'
 import { merge } from './merge.ts'
 import { poll } from './poll.ts'
 import { connectionOf, type Outcome, type Running } from './step.ts'
 import { submit } from './submit.ts'
+import { subscribe } from './subscribe.ts'
 import { write } from './write.ts'
 
 const KINDS: Record<StepKind, (running: Running) => Promise<Outcome>> = {
@@ -22,6 +25,9 @@ const KINDS: Record<StepKind, (running: Running) => Promise<Outcome>> = {
   callback,
   match,
   write,
+  import: importStep,
+  list,
+  subscribe,
 }
 
 /** A batch that lost against another worker's change of the same call is made anew this often before it comes back later. */

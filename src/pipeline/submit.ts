@@ -1,3 +1,4 @@
+import { type Conversation, conversationOf } from '../call/conversation.ts'
 import type { Flow } from '../config/model.ts'
 import type { AnalysisRole, SubmitRequest, Submitted } from '../connector/contract.ts'
 import { asCordboardError, CordboardError } from '../errors.ts'
@@ -42,12 +43,16 @@ export async function submit(running: Running): Promise<Outcome> {
   if (wait) return wait
   let trouble: Trouble | undefined
   let spoiled: CordboardError | undefined
+  let conversation: Conversation | null = null
   const content = chooseContent(running, call, {
     troubled: (found) => {
       trouble ??= found
     },
     spoiled: (found) => {
       spoiled ??= found
+    },
+    heard: (voices) => {
+      conversation ??= conversationOf(voices)
     },
   })
   if ('refused' in content) return refused(running, flow, row, content.refused)
@@ -79,7 +84,8 @@ export async function submit(running: Running): Promise<Outcome> {
   } catch (thrown) {
     return refused(running, flow, row, spoiled ?? asCordboardError(thrown), trouble)
   }
-  return submitted(running, role, submission, sent)
+  const measured = conversation === null ? submission.conversation : JSON.stringify(conversation)
+  return submitted(running, role, { ...submission, conversation: measured }, sent)
 }
 
 function notKnown({ connection }: Running): CordboardError {
@@ -127,6 +133,7 @@ async function intend(
     wait_until: null,
     reason: null,
     audio_ms: audioMs,
+    conversation: null,
   }
   const guard = { call: call.id, version: call.version }
   await commit([deps.store.db.insertInto('submissions').values(row)], [guard])

@@ -24,7 +24,14 @@ export async function submitted(
   const submittedAt = submission.submitted_at ?? now
   const update = db
     .updateTable('submissions')
-    .set({ state: 'submitted', ref, submitted_at: submittedAt, wait_until: waitUntil, checkpoint: null })
+    .set({
+      state: 'submitted',
+      ref,
+      submitted_at: submittedAt,
+      wait_until: waitUntil,
+      checkpoint: null,
+      conversation: submission.conversation,
+    })
     .where('id', '=', submission.id)
     .where('state', 'in', ['intent', 'submitted'])
   const expects = JSON.parse(submission.expects) as string[]

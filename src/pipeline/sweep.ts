@@ -4,6 +4,7 @@ import type { BreakerRow } from '../store/schema.ts'
 import type { Watch } from './conclude.ts'
 import type { Deps } from './deps.ts'
 import { moveOn } from './move-on.ts'
+import { beginRegular } from './regular.ts'
 import { goOnReplaying } from './replay.ts'
 import { enforceRetention } from './retention.ts'
 import { createStandstillWatch, oldestWaiting } from './standstill.ts'
@@ -51,6 +52,7 @@ export function createSweep(
     const breakers = await watch.breakers.refresh()
     await watch.issues.refresh()
     const isOurs = await turn.take(isFirst)
+    if (isOurs && isFirst) await beginRegular(deps)
     const bells = isOurs ? await settle(breakers) : []
     isFirst = false
     const oldest = await oldestWaiting(deps.store)

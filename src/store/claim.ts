@@ -9,7 +9,7 @@ import type { Schema, StepKind } from './schema.ts'
  */
 
 /** Steps that stream recordings: the share `recordings`. */
-export const STREAMING = ['submit', 'batch'] as const satisfies readonly StepKind[]
+export const STREAMING = ['submit', 'batch', 'import'] as const satisfies readonly StepKind[]
 
 /**
  * Takes up to `room` due steps of a lane for `lease`; run through `atomic([], [query])`, which answers the rows taken, in

@@ -164,6 +164,32 @@ export const MIGRATIONS: readonly Migration[] = [
       `create index uploads_call on uploads (call_id)`,
     ],
   },
+  {
+    name: '0007-conversation',
+    statements: [`alter table submissions add column conversation text`],
+  },
+  {
+    name: '0008-imports',
+    statements: [
+      `create table imports (
+        id text primary key, connection text not null, key text not null, actor text not null, state text not null,
+        archive integer not null, archive_bytes integer not null, csv_bytes integer not null, columns text,
+        place integer not null, line integer not null, taken integer not null, known integer not null,
+        refused integer not null, files integer not null, strays integer not null, unpacked integer not null,
+        reason text, created_at integer not null, updated_at integer not null, ended_at integer)`,
+      `create unique index imports_once on imports (connection, key)`,
+
+      `create table import_rows (
+        import_id text not null, line integer not null, verdict text not null, call_id text, code text, says text,
+        primary key (import_id, line))`,
+      `create index import_rows_refused on import_rows (import_id, line) where verdict = 'refused'`,
+
+      `create table import_files (
+        import_id text not null, name text not null, at integer not null, packed integer not null,
+        bytes integer not null, method integer not null, crc integer not null, fault text, line integer, hash text,
+        primary key (import_id, name))`,
+    ],
+  },
 ]
 
 /** Table of what has been run; created before everything else. */

@@ -7,7 +7,8 @@
 export interface DeliveryRow {
   id: string
   connection: string
-  role: 'telephony' | 'analysis' | 'crm'
+  /** `list`: no request, but what the vendor's own list told of a call; its body is JSON of ours. */
+  role: 'telephony' | 'analysis' | 'crm' | 'list'
   received_at: number
   method: string
   /** Public URL as the sender called it. */
@@ -109,7 +110,20 @@ export interface CallRow {
   fence: number
 }
 
-export type StepKind = 'merge' | 'submit' | 'batch' | 'poll' | 'callback' | 'match' | 'write'
+export type StepKind =
+  | 'merge'
+  | 'submit'
+  | 'batch'
+  | 'poll'
+  | 'callback'
+  | 'match'
+  | 'write'
+  /** reads the vendor's list of calls: a backfill, or a reconciliation */
+  | 'list'
+  /** takes the rows of a file of calls that was handed in */
+  | 'import'
+  /** has the vendor call our hook */
+  | 'subscribe'
 export type StepState = 'waiting' | 'working' | 'done' | 'parked' | 'dead'
 
 export interface StepRow {
@@ -117,7 +131,10 @@ export interface StepRow {
   kind: StepKind
   /** Lane it runs in: the connection it talks to, or `core`. */
   lane: string
-  /** What it works on: a delivery (merge, callback), a call (submit, match, write), a submission (poll) or a batch. */
+  /**
+   * What it works on: a delivery (merge, callback), a call (submit, match, write), a submission (poll), a batch, an import, a
+   * backfill, or its own connection (list, subscribe).
+   */
   subject: string
   call_id: string | null
   connection: string
@@ -181,6 +198,8 @@ export interface SubmissionRow {
   reason: string | null
   /** What the call counts for where the minutes of a day are capped; null: it was saved by an older version. */
   audio_ms: number | null
+  /** JSON: what was heard in the tracks of the recording that was handed over; null: nothing was measured. */
+  conversation: string | null
 }
 
 /** Submissions that are handed over together. Its step, of the kind `batch`, has the lease. */
@@ -356,6 +375,73 @@ export interface UploadRow {
   call_id: string
 }
 
+/** A CSV, with an archive of recordings, that is handed in. Its files lie in the media store while it is worked on. */
+export interface ImportRow {
+  id: string
+  connection: string
+  /** The sender's: the same key is the same import. Unique per connection. */
+  key: string
+  /** Role and label of the token that sent it. */
+  actor: string
+  state: /** its files are on their way */
+    | 'uploading'
+    /** the archive's directory is read */
+    | 'reading'
+    /** its rows are taken */
+    | 'taking'
+    | 'done'
+    | 'failed'
+  /** 1 when an archive belongs to it. */
+  archive: number
+  archive_bytes: number
+  csv_bytes: number
+  /** JSON of the columns that its first line names. */
+  columns: string | null
+  /** How far it was read: a byte of the directory, then of the CSV. */
+  place: number
+  /** The line that was read last, as a spreadsheet counts: the names of the columns are 1. */
+  line: number
+  taken: number
+  known: number
+  refused: number
+  /** Files of the archive that a row can name, and others. */
+  files: number
+  strays: number
+  /** What has come out of the archive at most, in bytes. */
+  unpacked: number
+  reason: string | null
+  created_at: number
+  updated_at: number
+  ended_at: number | null
+}
+
+/** What became of a row of an import. */
+export interface ImportVerdictRow {
+  import_id: string
+  line: number
+  verdict: 'taken' | 'known' | 'refused'
+  call_id: string | null
+  code: string | null
+  /** By column; holds nothing of the cells. */
+  says: string | null
+}
+
+/** A file of an import's archive, until the import has ended. */
+export interface ImportFileRow {
+  import_id: string
+  name: string
+  at: number
+  packed: number
+  bytes: number
+  method: number
+  crc: number
+  /** Why no row can have it. */
+  fault: string | null
+  /** The row that has it, and its hash. */
+  line: number | null
+  hash: string | null
+}
+
 /** Small things of the installation: config hash, last sweep. */
 export interface SettingRow {
   name: string
@@ -390,5 +476,8 @@ export interface Schema {
   tokens: TokenRow
   budgets: BudgetRow
   uploads: UploadRow
+  imports: ImportRow
+  import_rows: ImportVerdictRow
+  import_files: ImportFileRow
   migrations: MigrationRow
 }

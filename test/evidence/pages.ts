@@ -19,9 +19,12 @@ export const PAGES = [
 ]
 
 /** The connectors' own pages, where only links are looked at. */
-export const CONNECTOR_PAGES = readdirSync(join(root, 'connectors'), { withFileTypes: true })
-  .filter((entry) => entry.isDirectory())
-  .map((entry) => `connectors/${entry.name}/README.md`)
+export const CONNECTOR_PAGES = [
+  'connectors/README.md',
+  ...readdirSync(join(root, 'connectors'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => `connectors/${entry.name}/README.md`),
+]
 
 export interface Block {
   page: string

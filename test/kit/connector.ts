@@ -1,5 +1,8 @@
+import { describe } from 'vitest'
 import type { Connector } from '../../src/connector/contract.ts'
+import { loadSubject } from './connector/fixtures.ts'
 import { readFolder } from './connector/folder.ts'
+import { fuzzTests } from './connector/fuzz.ts'
 import { connectorTests } from './connector/tests.ts'
 
 /**
@@ -9,5 +12,7 @@ import { connectorTests } from './connector/tests.ts'
  * connectorKit(connector, new URL('../connectors/generic/', import.meta.url))
  */
 export function connectorKit(connector: Connector, folder: URL): void {
-  connectorTests(connector, readFolder(folder))
+  const read = readFolder(folder)
+  connectorTests(connector, read)
+  describe(`connector ${connector.id}`, () => fuzzTests(loadSubject(connector, read)))
 }

@@ -8,6 +8,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
 } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
@@ -102,10 +103,17 @@ export function installed(wanted: Wanted, at: Places): Binaries | null {
 }
 
 function unpacked(wanted: Wanted, folder: string): Binaries | null {
+  // Some lie one folder deeper, where only the path of an installed system leads.
   const libraries = ['usr/lib', 'lib']
     .flatMap((lib) => [join(folder, lib), ...below(join(folder, lib), /-linux-/)])
+    .flatMap((lib) => [lib, ...below(lib, /./).filter((inner) => holdsLibraries(inner))])
     .join(':')
   return search(wanted, [join(folder, 'usr/bin'), ...versioned(folder)], { LD_LIBRARY_PATH: libraries })
+}
+
+function holdsLibraries(folder: string): boolean {
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return false
+  return readdirSync(folder).some((name) => /\.so(\.|$)/.test(name))
 }
 
 function versioned(root: string): string[] {

@@ -52,6 +52,13 @@ const MATRIX: [method: string, path: string, needs: Role | null, allowed: number
   // Without a connection that takes them.
   ['POST', '/v1/calls', 'ingest', 400, { result: 'busy' }],
   ['POST', '/v1/vcons', 'ingest', 400, {}],
+  ['POST', '/v1/batches', 'ingest', 400, {}],
+  ['GET', '/v1/batches', 'ingest', 200],
+  ['GET', `/v1/batches/${id('imp')}`, 'ingest', 404],
+  ['GET', `/v1/batches/${id('imp')}/rows`, 'ingest', 404],
+  ['PUT', `/v1/batches/${id('imp')}/csv`, 'ingest', 404, {}],
+  ['PUT', `/v1/batches/${id('imp')}/zip`, 'ingest', 404, {}],
+  ['POST', `/v1/batches/${id('imp')}/start`, 'ingest', 404],
   ['POST', `/v1/calls/${id('call')}/rerun`, 'operator', 404, { from: 'match' }],
   ['GET', '/v1/deliveries', 'viewer', 200],
   ['GET', `/v1/deliveries/${id('dlv')}`, 'operator', 404],

@@ -65,8 +65,17 @@ connectorKit(connector, new URL('../connectors/acme-voice/', import.meta.url))
   expect(tests.filter(({ status }) => status === 'passed').length).toBeGreaterThan(15)
 })
 
+test('an id may begin with a digit, as some vendors’ names do', async () => {
+  await newConnector('8x8', root)
+  const { connectorIds, loadConnector } = (await import(
+    `${new URL('connectors/index.ts', root).href}?with=8x8`
+  )) as typeof import('../../connectors/index.ts')
+  expect(connectorIds).toContain('8x8')
+  expect(await loadConnector('8x8')).toMatchObject({ id: '8x8', name: '8x8' })
+})
+
 test('an id that is taken or no id is refused', async () => {
-  for (const vendor of ['generic', '', 'A', '../x', 'a b', '-ab', 'ab-', 'constructor/..']) {
+  for (const vendor of ['generic', '', 'A', '../x', 'a b', '-ab', 'ab-', '123', 'constructor/..']) {
     await expect(newConnector(vendor, root)).rejects.toMatchObject({ code: 'bad_request' })
   }
 })

@@ -1,6 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { maskPhone, nationalForm, normalisePhone, phoneSearchKeys, phoneTail } from '../../src/call/phone.ts'
+import {
+  maskPhone,
+  nationalForm,
+  normaliseInternational,
+  normalisePhone,
+  phoneSearchKeys,
+  phoneTail,
+} from '../../src/call/phone.ts'
 
 // Numbers are reserved for fiction (+1 202 555 01xx, +44 7700 900xxx, +33 6 39 98 xx xx) or obvious counting ones.
 const NUMBERS: [raw: string, region: string | undefined, e164: string][] = [
@@ -154,6 +161,25 @@ describe('a phone number', () => {
       }),
       { numRuns: 500 },
     )
+  })
+})
+
+describe('a number that always has its country code and never its plus', () => {
+  it.each([
+    ['442079460123', '+442079460123'],
+    ['12025550143', '+12025550143'],
+    ['33639981234', '+33639981234'],
+    // Too short to be whole: as any other.
+    ['101', null],
+    ['anonymous', null],
+    ['sip:101@example.com', null],
+    ['', null],
+    [undefined, null],
+  ])('%j is %s, wherever it is read', (raw, want) => {
+    for (const region of ['FR', 'US', 'GB', undefined]) {
+      const read = normaliseInternational(raw, region)
+      expect(read).toMatchObject({ e164: want, raw: raw ?? '' })
+    }
   })
 })
 

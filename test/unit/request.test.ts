@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { decodeAs, encodeAs, utf8 } from '../../src/connector/encoding.ts'
 import { parseForm } from '../../src/connector/form.ts'
-import { parseJson } from '../../src/connector/json.ts'
+import { isSameJson, parseJson } from '../../src/connector/json.ts'
 import { inboundRequest, pathOf, queryOf } from '../../src/connector/request.ts'
 
 const form = (body: string, type: string | null = 'application/x-www-form-urlencoded') => [
@@ -239,4 +239,36 @@ test('every encoding gives the bytes back, and refuses other text', () => {
     )
     for (const text of ['!', 'a', 'é', 'YQ= =', '\n']) expect(decodeAs(encoding, text)).toBeNull()
   }
+})
+
+describe('numbers of JSON', () => {
+  test('a whole number that a double would round comes as the text of its digits', () => {
+    expect(json('{"id":13399767559614784019,"deep":[-9007199254740993]}')).toEqual({
+      id: '13399767559614784019',
+      deep: ['-9007199254740993'],
+    })
+  })
+
+  test('all others are numbers, whatever stands beside them', () => {
+    expect(
+      json('{"id":13399767559614784019,"a":9007199254740991,"b":1772623425.512,"c":1e30}'),
+    ).toMatchObject({
+      a: 9007199254740991,
+      b: 1772623425.512,
+      c: 1e30,
+    })
+    expect(json('{"text":"13399767559614784019"}')).toEqual({ text: '13399767559614784019' })
+  })
+
+  test('says the same: the order of keys does not count, that of lists does', () => {
+    const same = (one: string, other: string) => isSameJson(json(one), json(other))
+    expect(same('{"a":[1,{"b":null}],"c":"d"}', '{"c":"d","a":[1,{"b":null}]}')).toBe(true)
+    expect(same('[1,2]', '[2,1]')).toBe(false)
+    expect(same('[1]', '[1,1]')).toBe(false)
+    expect(same('{"a":1}', '{"b":1}')).toBe(false)
+    expect(same('{"a":1}', '{"a":1,"b":1}')).toBe(false)
+    expect(same('{}', '[]')).toBe(false)
+    expect(same('null', '{}')).toBe(false)
+    expect(same('1', '"1"')).toBe(false)
+  })
 })

@@ -7,6 +7,7 @@ import { signRaw, signRequest } from '../../src/connector/sign.ts'
 import type {
   CustomVerification,
   Ed25519Verification,
+  HashVerification,
   JwtVerification,
 } from '../../src/connector/verification.ts'
 import { accepted, NOW, raw, refused, verify } from '../kit/requests.ts'
@@ -65,6 +66,90 @@ describe('jwt', () => {
     expect(await verifyToken(`${part({})}.${claims}.`)).toMatchObject({ ok: false })
   })
 
+  describe('that holds the body once more', () => {
+    const key = 'ringover-webhook-key-0001'
+    const verification: JwtVerification = {
+      scheme: 'jwt',
+      place: { header: 'x-signature', prefix: '' },
+      algorithms: ['HS512'],
+      secrets: [key],
+      bodyClaim: 'payload',
+      urlClaim: 'url',
+    }
+    const url = 'https://hooks.example.com/r'
+    const event = '{"resource":"call","event":"hangup"}'
+    // Made with npm jsonwebtoken.
+    const token =
+      'eyJhbGciOiJIUzUxMiIsInR5cCI6IkpXVCJ9.eyJ1cmwiOiJodHRwczovL2hvb2tzLmV4YW1wbGUuY29tL3IiLCJwYXlsb2FkIjp7InJlc291cmNlIjoiY2FsbCIsImV2ZW50IjoiaGFuZ3VwIn19.PGGFPsVqVb5DVoaWFhKuW0izhmshTe4l0dM8r70gYybVIbAmN0pmy-1HFKkGQTUiS4-1tD8G1DxtWQ7Lx8A7SQ'
+    const request = (text: string, given = token, at = url) =>
+      raw({ url: at, body: text, headers: { 'x-signature': given } })
+    const sign = async (claims: string) => {
+      const signed = `${part({ alg: 'HS512' })}.${encodeBase64Url(utf8(claims))}`
+      return `${signed}.${encodeBase64Url(await testSigner.hmac('sha512', key, signed))}`
+    }
+
+    test('a vector by HS512, with both signers, whatever the order and spacing of the body', async () => {
+      expect(await verify(request(event), verification)).toEqual({
+        ok: true,
+        with: 'secret 1 of 1, HS512',
+      })
+      expect(await verify(request(event), verification, NOW, serverSigner)).toMatchObject(accepted)
+      expect(await verify(request('{ "event": "hangup", "resource": "call" }'), verification)).toMatchObject(
+        accepted,
+      )
+      expect(await verify(request(event), { ...verification, algorithms: ['HS256'] })).toEqual(
+        refused('the token’s algorithm is not HS256'),
+      )
+    })
+
+    test.each([
+      '{"resource":"call","event":"missed"}',
+      '{"resource":"call"}',
+      '{"resource":"call","event":"hangup","more":1}',
+      '["call","hangup"]',
+    ])('another body is refused: %s', async (text) => {
+      expect(await verify(request(text), verification)).toEqual(
+        refused('the body says something else than the token'),
+      )
+    })
+
+    test.each(['', '{'])('a body that cannot be read is refused: %j', async (text) => {
+      expect(await verify(request(text), verification)).toEqual(
+        refused('the body is no JSON that can be read'),
+      )
+    })
+
+    test('ids that no double holds are told apart', async () => {
+      const id = (last: number) => `{"id":1339976755961478401${last}}`
+      const given = await sign(`{"payload":${id(8)}}`)
+      expect(await verify(request(id(8), given), verification)).toMatchObject(accepted)
+      expect(await verify(request(id(9), given), verification)).toMatchObject({ ok: false })
+    })
+
+    test('where the claims are the body itself, they are compared', async () => {
+      const given = await sign(event)
+      expect(await verify(request(event, given), verification)).toMatchObject(accepted)
+      expect(await verify(request('{"event":"hangup"}', given), verification)).toMatchObject({ ok: false })
+    })
+
+    test('a token made for another URL is refused, its query does not count', async () => {
+      expect(await verify(request(event, token, `${url}?a=1`), verification)).toMatchObject(accepted)
+      for (const at of ['https://hooks.example.com/s', 'https://hooks.example.org/r']) {
+        expect(await verify(request(event, token, at), verification)).toEqual(
+          refused('the token’s claim url is another URL than the one that was called'),
+        )
+      }
+      const given = await sign(`{"url":7,"payload":${event}}`)
+      expect(await verify(request(event, given), verification)).toMatchObject({ ok: false })
+    })
+
+    test('a stand-in signs the body with all digits of its numbers', async () => {
+      const unsigned = raw({ url, body: '{"id":13399767559614784019}' })
+      const signed = await signRaw(unsigned, verification, { now: NOW, signer: testSigner })
+      expect(await verify(signed, verification)).toMatchObject(accepted)
+    })
+  })
+
   test('a public key is never taken for a shared secret', async () => {
     const pair = generateKeyPairSync('rsa', { modulusLength: 2048 })
     const pem = pair.publicKey.export({ type: 'spki', format: 'pem' }).toString()
@@ -116,6 +201,19 @@ describe('jwt', () => {
       ok: false,
     })
     expect(await verifyToken(await tokenOf(HS256, {}), withAudience)).toMatchObject({ ok: false })
+  })
+
+  test.each([
+    ['issued just now', { iat: seconds }, true],
+    ['issued 300 s ago', { iat: seconds - 300 }, true],
+    ['issued longer ago', { iat: seconds - 302 }, false],
+    ['issued 300 s ahead', { iat: seconds + 300 }, true],
+    ['issued further ahead', { iat: seconds + 302 }, false],
+    ['not said when issued', {}, false],
+    ['issued at what is no number', { iat: String(seconds) }, false],
+  ])('with a greatest age: %s', async (_, claims, isAccepted) => {
+    const young = { ...plain, maxAgeMs: 300_000 }
+    expect(await verifyToken(await tokenOf(HS256, claims), young)).toMatchObject({ ok: isAccepted })
   })
 
   test('what is no token is refused', async () => {
@@ -211,9 +309,104 @@ describe('ed25519, Telnyx (telnyx 7.24.0)', () => {
     }
   })
 
-  test('cannot be signed here', async () => {
-    const signed = signRequest(inboundRequest(request), telnyx, { now: NOW, signer: testSigner })
+  test('cannot be signed here: the vendor has the private key', async () => {
+    const real = { ...telnyx, publicKeys: ['eu2zvPjhY6odxV34Z/EsRiERvTodkev4Fq0SlK90Izg='] }
+    const signed = signRequest(inboundRequest(request), real, { now: NOW, signer: testSigner })
     await expect(signed).rejects.toMatchObject({ code: 'bad_request' })
+  })
+
+  test('is signed as the vendor signs where the key is that of the stand-ins', async () => {
+    const unsigned = { ...request, headers: [] }
+    const at = 1_766_998_937_000
+    const headers = await signRequest(inboundRequest(unsigned), telnyx, { now: at, signer: testSigner })
+    expect(Object.entries(headers)).toEqual(request.headers)
+    expect(
+      await verify(await signRaw(unsigned, telnyx, { now: NOW, signer: testSigner }), telnyx),
+    ).toMatchObject(accepted)
+  })
+})
+
+describe('hash, as for Mango Office (node:crypto, 2026-11-20)', () => {
+  const mango: HashVerification = {
+    scheme: 'hash',
+    hash: 'sha256',
+    encoding: 'hex',
+    place: { field: 'sign' },
+    signed: [{ text: 'b5c1a8e2f4d64b7c9e0f1a2b3c4d5e6f' }, { field: 'json' }, { secret: true }],
+    secrets: ['9f8e7d6c5b4a39281706f5e4d3c2b1a0'],
+  }
+  const form = (fields: Record<string, string>) =>
+    raw({
+      body: new URLSearchParams(fields).toString(),
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    })
+  const json = '{"x":"Привет"}'
+  const sign = '468b0631822df2d03cf400eda8090aa34c2bda7e45b56af572e23e8692c41952'
+
+  test('accepted when the text with one of the secrets fits, as it was received', async () => {
+    expect(await verify(form({ sign, json }), { ...mango, secrets: ['new', ...mango.secrets] })).toEqual({
+      ok: true,
+      with: 'secret 2 of 2',
+    })
+    expect(await verify(form({ sign, json: '{"x": "Привет"}' }), mango)).toEqual(
+      refused('the signature does not fit the secret'),
+    )
+    expect(await verify(form({ sign, json }), { ...mango, secrets: ['another'] })).toMatchObject({
+      ok: false,
+    })
+  })
+
+  test('what is missing, empty, too long or no hex refuses', async () => {
+    expect(await verify(form({ json }), mango)).toEqual(refused('the field sign is missing'))
+    expect(await verify(form({ sign: '', json }), mango)).toEqual(refused('the field sign is missing'))
+    expect(await verify(form({ sign }), mango)).toEqual(
+      refused('the field json, which is signed, is missing'),
+    )
+    for (const other of ['zz', `${sign}0`, '00'.repeat(1000)]) {
+      expect(await verify(form({ sign: other, json }), mango)).toEqual(
+        refused('the signature is not written as hex'),
+      )
+    }
+    expect(await verify(form({ sign: sign.slice(2), json }), mango)).toMatchObject({ ok: false })
+  })
+
+  test.each<HashVerification['signed']>([[], [{ body: true }], [{ secret: true }, { body: true }]])(
+    'a text that does not end with the secret, %j, is a mistake of the connector',
+    async (...signed) => {
+      const attempt = verify(form({ sign, json }), { ...mango, signed })
+      await expect(attempt).rejects.toMatchObject({ code: 'config' })
+    },
+  )
+
+  test('no secret or an empty one is a mistake of the configuration', async () => {
+    for (const secrets of [[], [''], ['x', ' ']])
+      await expect(verify(form({ sign, json }), { ...mango, secrets })).rejects.toMatchObject({
+        code: 'config',
+      })
+  })
+
+  test.each<HashVerification['place']>([
+    { header: 'x-sign' },
+    { header: 'x-sign', prefix: 'sha256=' },
+    { query: 'sign' },
+    { field: 'sign' },
+    { path: true },
+  ])('what signRaw makes with %j verifies', async (place) => {
+    const request = { ...form({ json, sign: 'old' }), url: 'https://hooks.example.com/hooks/acme/old' }
+    const verification = { ...mango, place }
+    const signed = await signRaw(request, verification, { now: NOW, signer: testSigner })
+    expect(await verify(signed, verification)).toEqual({ ok: true, with: 'secret 1 of 1' })
+  })
+
+  test('signRequest leaves a field alone that is right, and says where a wrong one belongs', async () => {
+    const tools = { now: NOW, signer: testSigner }
+    expect(await signRequest(inboundRequest(form({ sign, json })), mango, tools)).toEqual({})
+    await expect(
+      signRequest(inboundRequest(form({ sign: 'old', json })), mango, tools),
+    ).rejects.toMatchObject({
+      code: 'bad_request',
+      why: expect.stringContaining('field sign'),
+    })
   })
 })
 

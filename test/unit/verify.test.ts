@@ -3,7 +3,11 @@ import { describe, expect, test } from 'vitest'
 import { encodeBase64, utf8 } from '../../src/connector/encoding.ts'
 import { inboundRequest } from '../../src/connector/request.ts'
 import { signRaw, signRequest } from '../../src/connector/sign.ts'
-import type { HmacVerification, TokenVerification } from '../../src/connector/verification.ts'
+import type {
+  CustomVerification,
+  HmacVerification,
+  TokenVerification,
+} from '../../src/connector/verification.ts'
 import { accepted, NOW, raw, refused, verify } from '../kit/requests.ts'
 import { serverSigner, testSigner } from '../kit/signer.ts'
 
@@ -261,6 +265,55 @@ describe('Standard Webhooks, against its library', () => {
       why: expect.stringContaining('webhook-id'),
     })
   })
+})
+
+describe('custom, with the sender’s time', () => {
+  const custom = (freshness: NonNullable<CustomVerification['freshness']>): CustomVerification => ({
+    scheme: 'custom',
+    reason: 'the text depends on the body',
+    header: 'x-signature',
+    secrets: ['custom-secret-0123456789'],
+    freshness,
+    claims: (request) => [
+      {
+        hash: 'sha256',
+        encoding: 'hex',
+        signed: `${request.headers.get(freshness.header)}|v1`,
+        given: request.headers.get('x-signature') ?? '',
+      },
+    ],
+  })
+  const clock = { header: 'x-time', unit: 'clock', toleranceMs: 300_000 } as const
+  const signed = (verification: CustomVerification, now = NOW) =>
+    signRaw(raw({ body: '{}' }), verification, { now, signer: testSigner })
+
+  test.each([
+    ['s', {}],
+    ['ms', {}],
+    ['clock', {}],
+    ['clock', { timeZone: 'America/New_York' }],
+  ] as const)('in %s %j: fresh is accepted, old and early are refused', async (unit, zone) => {
+    const verification = custom({ ...clock, ...zone, unit })
+    expect(await verify(await signed(verification), verification)).toMatchObject(accepted)
+    const old = await signed(verification, NOW - 301_000)
+    expect(await verify(old, verification)).toEqual(refused('the timestamp is 301 s old, 300 allowed'))
+    const early = await signed(verification, NOW + 302_000)
+    expect(await verify(early, verification)).toMatchObject({ ok: false })
+  })
+
+  test('a clock of another zone is another time', async () => {
+    const request = await signed(custom({ ...clock, timeZone: 'America/New_York' }))
+    expect(await verify(request, custom(clock))).toMatchObject({ ok: false })
+  })
+
+  test.each([undefined, '', 'now', '2026-13-45 99:99:99', '1766998937'])(
+    'refuses the time %j',
+    async (time) => {
+      const headers = { 'x-signature': '00', ...(time === undefined ? {} : { 'x-time': time }) }
+      const verified = await verify(raw({ body: '{}', headers }), custom(clock))
+      expect(verified).toMatchObject({ ok: false, reason: expect.stringContaining('the header x-time is') })
+    },
+  )
 })
 
 describe('token', () => {

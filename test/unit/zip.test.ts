@@ -68,8 +68,16 @@ test.each([
   })
 })
 
-test.each(['../a.mp3', 'a/b.mp3', 'a\\b.mp3', 'é.mp3', ''])('the name %j is none for an archive', (name) => {
-  expect(() => zipStored([{ ...source(1, 1), name }])).toThrow('not plain')
+test.each(['../a.mp3', 'a/b.mp3', 'a\\b.mp3', 'a\n.mp3', ''])(
+  'the name %j is none for an archive',
+  (name) => {
+    expect(() => zipStored([{ ...source(1, 1), name }])).toThrow('not plain')
+  },
+)
+
+test('a name in any letters is counted by its bytes', async () => {
+  const { bytes, body } = zipStored([{ ...source(1, 1), name: 'один é.mp3' }])
+  expect((await whole(body)).length).toBe(bytes)
 })
 
 test('what needs a larger format is refused', () => {

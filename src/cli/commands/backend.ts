@@ -1,21 +1,13 @@
-import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { Connection } from '../../config/model.ts'
 import { suggest } from '../../config/suggest.ts'
-import { createMemoryBudgets } from '../../connector/budgets.ts'
-import { createContext } from '../../connector/context.ts'
-import type { GivenFile, Log, Operation, Operations } from '../../connector/contract.ts'
-import { maskSecrets } from '../../connector/mask.ts'
+import type { GivenFile, Operation, Operations } from '../../connector/contract.ts'
 import { readInput } from '../../connector/operations.ts'
-import { asCordboardError, CordboardError } from '../../errors.ts'
-import { createHttpFetch } from '../../node/http-fetch.ts'
-import { openStoreAsItIs, STORE_FILE } from '../../node/open.ts'
-import type { Services } from '../../node/services.ts'
-import type { Store } from '../../store/port.ts'
+import { CordboardError } from '../../errors.ts'
 import { createAsker } from '../ask.ts'
+import { askVendor, masked } from '../ask-vendor.ts'
 import { configOption, dataOption, defineCommand, jsonOption } from '../command.ts'
 import { type Configured, dataDirOf, needConfigured } from '../configured.ts'
-import { vendorTokens } from '../doctor/vendor-tokens.ts'
 import { EXIT } from '../exit.ts'
 import { type Destination, destination, givenFile } from '../files.ts'
 import type { Io } from '../io.ts'
@@ -23,8 +15,6 @@ import { listOperations } from '../list-operations.ts'
 import { wrong } from '../parse.ts'
 import { showAnswer } from '../show-answer.ts'
 import { untilInterrupted } from '../until-stopped.ts'
-
-const silent: Log = { debug() {}, info() {}, warn() {}, error() {} }
 
 export const command = defineCommand({
   usage: 'backend <connection> [<resource> [<verb>]] [--name value …]',
@@ -96,19 +86,8 @@ interface Wanted {
 
 async function perform(wanted: Wanted): Promise<number> {
   const { configured, connection, dataDir, operation, input, file, out, json, io } = wanted
-  const tokens = vendorTokens(() => storeOf(configured.services, dataDir))
   const signal = untilInterrupted()
-  const ctx = createContext({
-    connection,
-    publicUrl: configured.config.publicUrl,
-    http: createHttpFetch(),
-    budgets: createMemoryBudgets({ now: Date.now }),
-    tokens,
-    now: Date.now,
-    random: Math.random,
-    log: silent,
-    signal,
-  })
+  const { ctx, close } = askVendor({ configured, connection, dataDir, signal })
   try {
     const answer = await operation.run(input, { ...ctx, file: () => file ?? needsFile() })
     if (answer instanceof Response) await save(answer, out, json, io)
@@ -119,7 +98,7 @@ async function perform(wanted: Wanted): Promise<number> {
     if (signal.aborted) return EXIT.interrupted
     throw masked(thrown, connection)
   } finally {
-    await tokens.close()
+    await close()
   }
 }
 
@@ -180,23 +159,4 @@ function named<Value>(all: Readonly<Record<string, Value>>, name: string, says: 
   const meant = suggest(name, Object.keys(all))
   const fix = meant ? `Did you mean ${meant}?` : `Use one of: ${Object.keys(all).join(', ')}`
   throw wrong('backend', `${says} ${name}`, fix)
-}
-
-/** A vendor may quote our credentials at us. */
-function masked(thrown: unknown, { secrets }: Connection): CordboardError {
-  const error = asCordboardError(thrown)
-  const mask = (text: string) => maskSecrets(text, secrets)
-  return new CordboardError(error.code, mask(error.message), {
-    fix: mask(error.fix),
-    retry: error.retry,
-    cause: error.cause,
-    ...(error.why === undefined ? {} : { why: mask(error.why) }),
-    ...(error.vendorSaid === undefined ? {} : { vendorSaid: mask(error.vendorSaid) }),
-  })
-}
-
-/** The workers' own store, opened when a token is wanted; null where none was made yet. */
-async function storeOf(services: Services, dataDir: string): Promise<Store | null> {
-  if (services.databaseUrl === null && !existsSync(join(dataDir, STORE_FILE))) return null
-  return openStoreAsItIs(services, dataDir)
 }

@@ -21,7 +21,7 @@ export const command = defineCommand({
   args: [2, 2],
   async run({ args: [verb, vendor = ''], io }) {
     if (verb !== 'new' && verb !== 'test') throw wrong('connector', `connector has no word ${verb}`)
-    if (!/^[a-z][a-z0-9-]{0,39}$/.test(vendor)) {
+    if (!/^[a-z0-9][a-z0-9-]{0,39}$/.test(vendor)) {
       throw wrong(
         'connector',
         `${vendor} is no name for a connector`,

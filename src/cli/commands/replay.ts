@@ -5,8 +5,7 @@ import { EXIT } from '../exit.ts'
 import type { Io } from '../io.ts'
 import { wrong } from '../parse.ts'
 import { openTarget, type Target } from '../target.ts'
-
-const AGO_MS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000 }
+import { instantOf } from '../when.ts'
 
 export const command = defineCommand({
   usage: 'replay [<delivery id>] [filter] [--dry-run] [--yes]',
@@ -96,11 +95,4 @@ async function underWay(target: Target, flags: { stop?: string; json?: boolean }
   }
   if (items.length === 0 && !flags.json) io.out('No replay is under way')
   return EXIT.ok
-}
-
-/** `2d` ago, or the text itself: the API reads days and instants. */
-function instantOf(since: string): string {
-  const [, count, unit] = /^(\d{1,5})([mhd])$/.exec(since) ?? []
-  const ms = unit === undefined ? undefined : AGO_MS[unit]
-  return ms === undefined ? since : new Date(Date.now() - Number(count) * ms).toISOString()
 }

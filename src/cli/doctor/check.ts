@@ -3,6 +3,7 @@ import { createMemoryBudgets } from '../../connector/budgets.ts'
 import { createContext } from '../../connector/context.ts'
 import type { Log } from '../../connector/contract.ts'
 import { maskSecrets } from '../../connector/mask.ts'
+import { weaknessOf } from '../../connector/weakness.ts'
 import { asCordboardError, type CordboardError, ERRORS, type ErrorCode } from '../../errors.ts'
 import type { Patient } from './diagnose.ts'
 import type { Finding } from './finding.ts'
@@ -77,9 +78,7 @@ function unsigned(
 ): Finding[] {
   const sides = [connector.telephony?.webhook, connector.analysis?.callback, connector.crm?.callback]
   return sides.flatMap((side): Finding[] => {
-    const scheme = side?.verify(settings)
-    if (scheme?.scheme !== 'nothing') return []
-    const says = `anyone can send deliveries: ${scheme.reason}`
-    return [{ ...about, level: 'warning', says, fix: 'Let only the vendor’s addresses reach its hook' }]
+    const weak = side && weaknessOf(side.verify(settings))
+    return weak ? [{ ...about, level: 'warning', ...weak }] : []
   })
 }

@@ -9,6 +9,7 @@ import { configFindings } from './config.ts'
 import { converterFindings } from './converter.ts'
 import type { Finding } from './finding.ts'
 import { publicUrlFindings } from './public-url.ts'
+import { reconciliationFindings } from './reconciliation.ts'
 import { refusalFindings } from './refusals.ts'
 import { storeFindings } from './store.ts'
 
@@ -40,6 +41,7 @@ export async function diagnose(patient: Patient): Promise<Finding[]> {
     ...connections.map(async (connection) => [
       ...(await checkConnection(patient, connection)),
       ...(await refusalFindings(patient, connection)),
+      ...(await reconciliationFindings(patient, connection)),
     ]),
   ])
   return [

@@ -92,7 +92,7 @@ function explain(sample: Sample, verification: Verification, patient: Patient, c
 
 /** A custom scheme is asked what it would sign of an empty form: the URL is in it, or it is not. */
 function signsUrl(verification: Verification): boolean {
-  if (verification.scheme === 'hmac' || verification.scheme === 'ed25519') {
+  if ('signed' in verification) {
     return verification.signed.some((part) => 'url' in part || 'urlDecoded' in part || 'path' in part)
   }
   if (verification.scheme !== 'custom') return false

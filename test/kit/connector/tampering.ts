@@ -22,12 +22,12 @@ export function withKeys(verification: Verification, keys: readonly string[]): V
 
 /** Whether any change of the body must be noticed (`all`), some changes (`some`: only fields are covered), or none. */
 export function coverageOf(verification: Verification): 'all' | 'some' | 'none' {
-  if (verification.scheme === 'hmac' || verification.scheme === 'ed25519') {
+  if ('signed' in verification) {
     if (verification.signed.some((part) => 'body' in part)) return 'all'
     return verification.signed.some((part) => 'field' in part) ? 'some' : 'none'
   }
   if (verification.scheme === 'jwt') {
-    if (verification.bodyHashClaim) return 'all'
+    if (verification.bodyHashClaim || verification.bodyClaim !== undefined) return 'all'
     // Two bits of a signature's last letter say nothing.
     return 'body' in verification.place ? 'some' : 'none'
   }
@@ -38,8 +38,8 @@ export function coverageOf(verification: Verification): 'all' | 'some' | 'none' 
 /** Schemes that look at nothing but bytes and headers must not have the body parsed. */
 export function needsFields(verification: Verification): boolean {
   if (verification.scheme === 'custom') return true
-  if (verification.scheme === 'token' || verification.scheme === 'jwt') return 'field' in verification.place
-  return 'signed' in verification && verification.signed.some((part) => 'field' in part)
+  const isPlaced = 'place' in verification && 'field' in verification.place
+  return isPlaced || ('signed' in verification && verification.signed.some((part) => 'field' in part))
 }
 
 export function withFlippedByte(raw: RawRequest, at: number): RawRequest {

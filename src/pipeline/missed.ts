@@ -1,0 +1,36 @@
+import { sql } from 'kysely'
+import type { Query, Store } from '../store/port.ts'
+import type { Deps } from './deps.ts'
+
+const NAME = 'missed '
+
+/** Calls that only the vendor's list told of. */
+export interface Missed {
+  connection: string
+  count: number
+  lastAt: number
+}
+
+/** One more call of which no webhook had told, or not that it has ended. Committed with what the list brought of it. */
+export function countMissed({ store, now }: Pick<Deps, 'store' | 'now'>, connection: string): Query {
+  const updated_at = now()
+  return store.db
+    .insertInto('settings')
+    .values({ name: NAME + connection, value: '1', updated_at })
+    .onConflict((conflict) =>
+      conflict.column('name').doUpdateSet({
+        value: sql<string>`cast(cast(settings.value as bigint) + 1 as text)`,
+        updated_at,
+      }),
+    )
+}
+
+export async function missedCalls({ db }: Pick<Store, 'db'>): Promise<Map<string, Missed>> {
+  const rows = await db.selectFrom('settings').selectAll().where('name', 'like', `${NAME}%`).execute()
+  return new Map(
+    rows.map(({ name, value, updated_at }) => {
+      const connection = name.slice(NAME.length)
+      return [connection, { connection, count: Number(value), lastAt: Number(updated_at) }]
+    }),
+  )
+}
