@@ -127,6 +127,25 @@ describe('the records of one call', () => {
     expect(event?.facts.direction).toBe(direction)
   })
 
+  it('a trunk that nobody named shows itself where FreePBX wrote the called or the shown number', () => {
+    const row = {
+      uniqueid: '1.1',
+      start: '1772623700',
+      channel: 'PJSIP/other-00000041',
+      dstchannel: 'PJSIP/101-1',
+    }
+    const [inbound] = read(JSON.stringify({ rows: [{ ...row, did: '33199001234', dst: '101' }] }))
+    expect(inbound?.facts).toMatchObject({ direction: 'inbound', dialed: { phone: '+33199001234' } })
+    const out = {
+      channel: 'PJSIP/101-1',
+      dstchannel: 'PJSIP/other-00000041',
+      dst: '3300',
+      outbound_cnum: '33199001234',
+    }
+    const [outbound] = read(JSON.stringify({ rows: [{ ...row, ...out }] }))
+    expect(outbound?.facts).toMatchObject({ direction: 'outbound', from: { phone: '+33199001234' } })
+  })
+
   it('local times of a zone that nobody named cannot be read, and it says what to set', () => {
     const body = '{"rows":[{"uniqueid":"1.1","calldate":"2026-03-04 12:00:00"}]}'
     expect(() => read(body, { timeZone: undefined })).toThrow(/zone not known/)
@@ -411,7 +430,7 @@ describe('the script on the PBX', () => {
         env: { PATH: process.env.PATH, CORDBOARD_CONF: join(folder, 'settings') },
       })
       const wanted = createHmac('sha256', secret).update('text\n').digest('hex')
-    expect(made.stdout.trim()).toBe(wanted)
+      expect(made.stdout.trim()).toBe(wanted)
     },
   )
 
