@@ -74,7 +74,7 @@ const directionOf = ({ call_direction: said, to }: Summary): Direction =>
 
 /**
  * Who answered is told as of the moment of the answer: after a transfer a leg that was connected later names the last
- * one. `entry_result` is not read: it is 1 for a caller who hung up in the menu, in the vendor's own example.
+ * one. `entry_result` is not read: it is 1 for a call that ended in the menu, in the vendor's own example.
  */
 export function toSummaryEvents(read: Summary, ctx: Context): CallEvent[] {
   const direction = directionOf(read)

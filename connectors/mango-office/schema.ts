@@ -12,7 +12,7 @@ export const config = z.object({
   eventClock: z
     .enum(['utc', 'moscow'])
     .default('utc')
-    .describe('moscow when calls appear three hours late: the times of events are then that much ahead'),
+    .describe('moscow when calls appear three hours ahead of the clock'),
   timeZone: z
     .string()
     .refine(isTimeZone, 'not a time zone of the IANA list, such as Europe/Moscow')

@@ -1,6 +1,9 @@
 import type { CallEvent } from '../../src/call/facts.ts'
 import { defineConnector, type MapContext, type WebhookSide } from '../../src/connector/contract.ts'
+import { asObject } from '../../src/connector/json.ts'
 import { readAs } from '../../src/connector/read.ts'
+import type { VerifiableRequest } from '../../src/connector/verification.ts'
+import { CordboardError } from '../../src/errors.ts'
 import { checkAccount, fetchRecording, linkTo, listCalls } from './client.ts'
 import { AFTER_EVENTS, CALL_EVENTS } from './map.ts'
 import { afterEvent, type Config, callEvent, config, envelope } from './schema.ts'
@@ -8,6 +11,8 @@ import { afterEvent, type Config, callEvent, config, envelope } from './schema.t
 const MINUTE_MS = 60_000
 
 const webhook: WebhookSide<Config, CallEvent> = {
+  /** The dashboard tries a URL and wants a 200; with what is not documented. What names no event says nothing. */
+  handshake: (request) => (namesNoEvent(request) ? { status: 200 } : null),
   // The header is a token that holds the whole event once more (github.com/ringover/ringover-webhooks-php 9deeb6c0, read
   // 2026-11-27). The vendor's SDK checks the token and reads the body: here the two must say the same.
   verify: ({ webhookKey }) => ({
@@ -28,6 +33,20 @@ const webhook: WebhookSide<Config, CallEvent> = {
     if (events === null) return { ignored: `${name} is no event of a call that is read` }
     return events.length > 0 ? { events } : { ignored: `${name} without what it is about` }
   },
+}
+
+const TRY_BYTES = 16_384
+
+function namesNoEvent(request: VerifiableRequest): boolean {
+  if (request.body.length === 0) return true
+  if (request.body.length > TRY_BYTES) return false
+  try {
+    const body = asObject(request.json())
+    return body !== null && !body.event
+  } catch (error) {
+    if (error instanceof CordboardError) return false
+    throw error
+  }
 }
 
 function eventsOf(

@@ -6,7 +6,7 @@ import { secretList, secretValue } from '../../src/connector/secret.ts'
 export const config = z.object({
   webhookKey: secretList.describe('Key of the webhook section Call event; a list while it is changed'),
   apiKey: secretValue.describe('API key with the right to read calls'),
-  baseUrl: z.url().default('https://public-api.ringover.com').describe('the API; another one in the US'),
+  baseUrl: z.url().default('https://public-api.ringover.com').describe('the API'),
   tracks: tracks
     .optional()
     .describe('who is on which track, if your recordings have two: listen first, it is not documented'),

@@ -18,7 +18,7 @@ export interface Told {
  * (https://developers.telnyx.com/docs/voice/programmable-voice/voice-api-webhooks, read 2026-11-27). Who stands at its ends
  * tells them apart: `agent` is a leg to an agent, which is neither the beginning nor the end of a call.
  */
-export type Role = Direction | 'agent' | 'unknown'
+type Role = Direction | 'agent' | 'unknown'
 
 interface Ends {
   role: Role
@@ -26,7 +26,7 @@ interface Ends {
   to: Phone
 }
 
-export function endsOf(
+function endsOf(
   { from: caller, to: called, direction }: Pick<SeenLeg, 'from' | 'to'> & Partial<Pick<SeenLeg, 'direction'>>,
   ctx: Context,
 ): Ends {

@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { command } from '../../src/cli/commands/import.ts'
+import type { Io } from '../../src/cli/io.ts'
+import { parse } from '../../src/cli/parse.ts'
 
 /** `cordboard import` as people type it: to a server, into the folder of one that stands still, and again. */
 
@@ -38,17 +41,28 @@ function start(...words: string[]): ChildProcess {
   return spawn(process.execPath, [MAIN, ...words], { cwd: folder, env: { PATH, HOME, NO_COLOR: '1' } })
 }
 
-function ended(child: ChildProcess): Promise<{ code: number | null; out: string; err: string }> {
-  let [out, err] = ['', '']
-  child.stdout?.on('data', (chunk: Buffer) => {
-    out += chunk.toString()
-  })
-  child.stderr?.on('data', (chunk: Buffer) => {
-    err += chunk.toString()
-  })
-  return new Promise((resolve) => child.on('close', (code) => resolve({ code, out, err })))
+/** In this process: one on a busy machine takes seconds to start. */
+async function importing(...words: string[]): Promise<{ code: number; out: string; err: string }> {
+  const said = { out: '', err: '' }
+  const tell = (to: 'out' | 'err') => (line: string) => {
+    said[to] += `${line}\n`
+  }
+  const plain = (_: unknown, text: string) => text
+  const io: Io = {
+    out: tell('out'),
+    err: tell('err'),
+    json: (value) => tell('out')(JSON.stringify(value)),
+    paint: plain,
+    paintErr: plain,
+    canAsk: false,
+    columns: 100,
+    env: {},
+    cwd: folder,
+    debug: false,
+  }
+  const code = await command.run({ ...parse('import', command, words), io })
+  return { code, ...said }
 }
-const importing = (...words: string[]) => ended(start('import', ...words))
 
 async function serve(): Promise<string> {
   const child = start('serve', '--port', '0')
@@ -72,7 +86,6 @@ async function stop(): Promise<void> {
   await over
 }
 
-// Every command is a process of its own, on a machine that may be busy.
 it('hands in the calls of a CSV, once, with a server and without', { timeout: 180_000 }, async () => {
   const url = await serve()
   const words = ['calls.csv', '--audio', 'audio', '--url', url]
@@ -91,10 +104,7 @@ it('hands in the calls of a CSV, once, with a server and without', { timeout: 18
   ])
 
   // The same files are the same batch. Another file makes no second call of a row that was taken.
-  const [again, usage] = await Promise.all([
-    importing(...words, '--json'),
-    importing('nowhere.csv', '--url', url),
-  ])
+  const again = await importing(...words, '--json')
   expect(
     again.out
       .trim()
@@ -103,7 +113,10 @@ it('hands in the calls of a CSV, once, with a server and without', { timeout: 18
   ).toEqual(['taken', 'taken', 'refused'])
   copyFileSync(RECORDING, join(folder, 'audio', 'three.mp3'))
   expect(await importing(...words)).toMatchObject({ code: 0, out: '1 taken, 2 known before, 0 refused\n' })
-  expect([usage.code, usage.out]).toEqual([2, ''])
+  await expect(importing('nowhere.csv', '--url', url)).rejects.toMatchObject({ code: 'bad_request' })
+  await expect(importing('calls.csv', '--audio', 'no', '--url', url)).rejects.toMatchObject({
+    code: 'bad_request',
+  })
 
   await stop()
   const alone = await importing('missed.csv')

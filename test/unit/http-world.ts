@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { type AppDeps, createApp } from '../../src/app.ts'
-import { newId } from '../../src/call/ids.ts'
+import { type IdPrefix, newId } from '../../src/call/ids.ts'
 import { phoneTail } from '../../src/call/phone.ts'
 import type { Connection } from '../../src/config/model.ts'
 import { type Connector, defineConnector } from '../../src/connector/contract.ts'
@@ -231,10 +231,7 @@ function memoryMedia(kept: Map<string, Uint8Array>): Media {
   }
 }
 
-export const id = (
-  prefix: 'call' | 'dlv' | 'stp' | 'iss' | 'att' | 'aud' | 'sub' | 'wbk' | 'rpl',
-  at = NOW,
-): string => newId(prefix, at, random)
+export const id = (prefix: IdPrefix, at = NOW): string => newId(prefix, at, random)
 
 export function callRow(row: Partial<CallRow> = {}): CallRow {
   const startedAt = row.started_at ?? NOW

@@ -21,7 +21,9 @@ describe('an id', () => {
       'att',
       'aud',
       'rpl',
+      'bfl',
       'med',
+      'imp',
     ])
     expect(new Set(prefixes).size).toBe(prefixes.length)
   })

@@ -150,6 +150,15 @@ describe('Ringover: calls', () => {
       recordings: [{ key: 'voicemail:2', state: 'ready' }],
     })
   })
+
+  it('a row that nobody answered has no answer, whatever time stands in it', async () => {
+    const row = { call_id: '1', channel_id: '2', direction: 'in', is_answered: false, last_state: 'MISSED' }
+    const times = { start_time: START / 1000 - 30, answered_time: START / 1000 - 20, end_time: START / 1000 }
+    const world = await openChanged(() => Response.json({ call_list: [{ ...row, ...times }] }))
+    const call = fold(await listed(world))
+    expect(call).toMatchObject({ result: 'no_answer', totalMs: 30_000, disconnectReason: 'MISSED' })
+    expect([call.answeredAt, call.legs[0]?.answeredAt]).toEqual([undefined, undefined])
+  })
 })
 
 describe('Ringover: recordings', () => {

@@ -18,7 +18,7 @@ export const NOW = Date.parse('2026-03-04T11:30:00.000Z')
 const HOOK = 'https://hooks.example.com/hooks/pbx'
 const silent = () => undefined
 
-export interface AccountOptions {
+interface AccountOptions {
   connector: Connector
   createSandbox: CreateSandbox
   /** What the stand-in has. */

@@ -273,7 +273,7 @@ describe('a recording', () => {
     expect(saved('13.9')).not.toBe(saved('14.0'))
   })
 
-  it('whose link leaves https is not fetched', async () => {
+  it('whose link is no https is not fetched', async () => {
     const row = {
       id: 'r',
       call_leg_id: 'leg-1',
