@@ -53,6 +53,7 @@ async function importing(...words: string[]): Promise<{ code: number; out: strin
     err: tell('err'),
     json: (value) => tell('out')(JSON.stringify(value)),
     paint: plain,
+    progress: () => undefined,
     paintErr: plain,
     canAsk: false,
     columns: 100,
