@@ -1,4 +1,3 @@
-import { describe } from 'vitest'
 import type { Connector } from '../../src/connector/contract.ts'
 import { loadSubject } from './connector/fixtures.ts'
 import { readFolder } from './connector/folder.ts'
@@ -14,5 +13,5 @@ import { connectorTests } from './connector/tests.ts'
 export function connectorKit(connector: Connector, folder: URL): void {
   const read = readFolder(folder)
   connectorTests(connector, read)
-  describe(`connector ${connector.id}`, () => fuzzTests(loadSubject(connector, read)))
+  fuzzTests(loadSubject(connector, read))
 }

@@ -67,6 +67,8 @@ const MATRIX: [method: string, path: string, needs: Role | null, allowed: number
   ['GET', '/v1/replays', 'viewer', 200],
   ['POST', `/v1/replays/${id('rpl')}/stop`, 'operator', 404],
   ['GET', '/v1/connections', 'viewer', 200],
+  ['POST', `/v1/connections/${id('bfl')}/backfill`, 'operator', 404, { since: '2026-10-01' }],
+  ['GET', `/v1/backfills/${id('bfl')}`, 'viewer', 404],
   ['GET', '/v1/issues', 'viewer', 200],
   ['POST', `/v1/issues/${id('iss')}`, 'operator', 404, { state: 'ignored' }],
   ['GET', '/v1/audit', 'admin', 200],

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { callEvent } from '../../../src/call/facts.ts'
+import { type CallEvent, callEvent } from '../../../src/call/facts.ts'
+import { foldEvents } from '../../../src/call/merge.ts'
 import { inboundRequest } from '../../../src/connector/request.ts'
 import { verifyRequest } from '../../../src/connector/verify.ts'
 import { verifier } from '../signer.ts'
@@ -66,6 +67,28 @@ export function telephonyTests(subject: Subject): void {
         expect((await reader?.read())?.value?.byteLength).toBeGreaterThan(0)
         expect(audio.chunks()).toBeLessThan(16)
         await reader?.cancel()
+      })
+    }
+
+    if (telephony?.calls && telephony.webhook) {
+      test('the list knows the call that the webhooks told of by the same ids, and contradicts none of it', async () => {
+        const world = await openWorld(subject)
+        const { call, events } = await playSampleCall(world)
+        await world.advance(3_600_000)
+        const since = new Date(world.now() - 86_400_000).toISOString()
+        const listed: CallEvent[] = []
+        for await (const page of telephony.calls?.(since, world.context()) ?? []) listed.push(...page)
+        for (const event of listed) callEvent.parse(event)
+        expect(listed.some(({ phase }) => phase === 'ended')).toBe(true)
+        const idsOf = ({ callId, alsoKnownAs = [] }: CallEvent) => [callId, ...alsoKnownAs]
+        const known = new Set(events.flatMap(idsOf))
+        // Of a call with other ids there would be two.
+        const strange = listed.filter((event) => !idsOf(event).some((id) => known.has(id)))
+        expect(strange.map(({ key }) => key)).toEqual([])
+        const all = [...events, ...listed]
+        const both = foldEvents(all, { id: 'call_1', connection: 'acme', callId: call.source.callId })
+        const { result, direction, customer } = call
+        expect(both).toMatchObject({ result, direction, customer: { phone: customer?.phone } })
       })
     }
 

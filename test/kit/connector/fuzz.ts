@@ -58,7 +58,7 @@ interface Prepared {
 export function fuzzTests(subject: Subject): void {
   const fixtures = subject.fixtures.filter(({ expect: wanted }) => !('refused' in wanted))
   if (fixtures.length === 0) return
-  describe('fuzz', () => {
+  describe(`connector ${subject.connector.id}: fuzz`, () => {
     test(`${RUNS} spoilt requests are read, ignored, refused or unreadable, and nothing else`, {
       timeout: 120_000,
     }, async () => {
