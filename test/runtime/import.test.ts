@@ -54,7 +54,6 @@ async function importing(...words: string[]): Promise<{ code: number; out: strin
     json: (value) => tell('out')(JSON.stringify(value)),
     progress: () => undefined,
     paint: plain,
-    progress: () => undefined,
     paintErr: plain,
     canAsk: false,
     columns: 100,

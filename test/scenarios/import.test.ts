@@ -95,7 +95,9 @@ test('each row becomes a call in the CRM, and has its verdict', async () => {
     files: { found: 3, strays: 0 },
   })
   const verdicts = await rows(sent.body.id)
-  expect(verdicts).toMatchObject([2, 3, 4].map((line) => ({ line, verdict: 'taken', callId: expect.stringMatching(/^call_/) })))
+  expect(verdicts).toMatchObject(
+    [2, 3, 4].map((line) => ({ line, verdict: 'taken', callId: expect.stringMatching(/^call_/) })),
+  )
   // The recordings stay with their calls, the files that they came in go.
   expect(media(it)).toEqual(['med', 'med', 'med'])
   const files = await it.store.db.selectFrom('import_files').select('name').execute()

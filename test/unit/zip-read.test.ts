@@ -131,7 +131,9 @@ describe('a ZIP archive', () => {
     const zeros = new Uint8Array(96 * 1024 * 1024)
     const { bytes, file } = await first({ name: 'a', content: zeros, deflate: true, claims: 1000 })
     const before = process.memoryUsage().rss
-    await expect(contentOf(bytes, file)).rejects.toMatchObject({ message: expect.stringMatching('more comes out') })
+    await expect(contentOf(bytes, file)).rejects.toMatchObject({
+      message: expect.stringMatching('more comes out'),
+    })
     expect(process.memoryUsage().rss - before).toBeLessThan(32 * 1024 * 1024)
   })
 
@@ -139,7 +141,9 @@ describe('a ZIP archive', () => {
     const { bytes, file } = await first({ name: 'a', content: new Uint8Array(50_000), deflate: false })
     const short = { ...sourceOf(bytes.slice(0, 20_000)), bytes: bytes.length }
     const stream = await openFile({ ...short, open: (start) => short.open(start, 20_000) }, file)
-    await expect(new Response(stream).arrayBuffer()).rejects.toMatchObject({ message: expect.stringMatching('breaks off') })
+    await expect(new Response(stream).arrayBuffer()).rejects.toMatchObject({
+      message: expect.stringMatching('breaks off'),
+    })
   })
 
   it.each([

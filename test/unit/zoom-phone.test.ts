@@ -319,8 +319,14 @@ describe('a recording', () => {
   it('that is a voicemail is looked up by its own id', async () => {
     const world = account()
     const body = { download_url: 'https://zoom.us/v2/phone/recording/download/gone' }
-    world.vendor.fail({ fault: { kind: 'status', status: 200, body }, path: '/v2/phone/voice_mails/6cd2da01' })
-    const failure = await heard(world, { key: 'voicemail:6cd2da01', url: undefined })?.then(() => null, asCordboardError)
+    world.vendor.fail({
+      fault: { kind: 'status', status: 200, body },
+      path: '/v2/phone/voice_mails/6cd2da01',
+    })
+    const failure = await heard(world, { key: 'voicemail:6cd2da01', url: undefined })?.then(
+      () => null,
+      asCordboardError,
+    )
     expect(failure).toMatchObject({ code: 'not_found' })
     expect(world.sent.map(({ path }) => path).slice(1)).toEqual([
       '/v2/phone/voice_mails/6cd2da01',
