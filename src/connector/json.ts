@@ -60,7 +60,6 @@ export function asObject(value: unknown): Record<string, unknown> | null {
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const COMMA = 0x2c
-const MINUS = 0x2d
 
 function checkBounds(body: Uint8Array, mostBytes: number): void {
   if (body.length > mostBytes) {
