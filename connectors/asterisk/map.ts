@@ -117,12 +117,12 @@ interface Endpoint {
 
 function endpointOf(channel: string | undefined, { config }: Context): Endpoint | null {
   if (channel === undefined) return null
-  const whole = channel.replace(/(?:-[0-9a-f]+)?(?:;[12])?$/i, '')
+  const whole = channel.replace(/-[0-9a-f]+$/i, '')
   const name = whole.slice(whole.indexOf('/') + 1)
   if (/^local\//i.test(whole)) {
-    // FreePBX puts words before the extension: Local/FMPR-101@from-internal.
+    // FreePBX puts words before the extension: Local/FMPR-101@from-internal. Without one it is nobody.
     const extension = /^(?:[a-z]+-)*(\d{1,7})#?@/i.exec(name)?.[1]
-    return { isTrunk: false, name, ...(extension === undefined ? {} : { extension }) }
+    return { isTrunk: false, name: '', ...(extension === undefined ? {} : { extension }) }
   }
   const isTrunk = config.trunks.some((trunk) =>
     [whole, name].some((one) => one === trunk || one.startsWith(`${trunk}/`)),
@@ -180,7 +180,7 @@ function agentOf(
   const isOurs = (end: Endpoint | null) => (end === null || end.isTrunk ? null : end)
   const dialled = direction === 'outbound' || direction === 'internal'
   const end = dialled ? isOurs(from) : (isOurs(to) ?? (direction === undefined ? isOurs(from) : null))
-  if (!end) return undefined
+  if (!end || (end.name === '' && end.extension === undefined)) return undefined
   const name = dialled ? record.cnam : end === to ? record.dst_cnam : undefined
   const who: Agent = end.extension === undefined ? { id: end.name } : { extension: end.extension }
   return name === undefined ? who : { ...who, name }

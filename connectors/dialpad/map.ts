@@ -115,7 +115,7 @@ function outcomeOf(read: CallObject, result: Result | undefined): Facts {
 }
 
 /** "Hangup without date_connected" is all that is said of a call that nobody took. */
-export function resultOf(read: CallObject): Result | undefined {
+function resultOf(read: CallObject): Result | undefined {
   const { state } = read
   if (state === 'blocked') return 'rejected'
   if (state === 'missed') return 'no_answer'

@@ -139,7 +139,7 @@ export const elements = z
     return z.NEVER
   })
 
-export const recordingRow = z.object({
+const recordingRow = z.object({
   id,
   call_id: id,
   download_url: orNothing(z.url().max(4096)),

@@ -94,7 +94,7 @@ function isJson(request: VerifiableRequest): boolean {
 }
 
 /** The value at a place, as bytes to compare; or what is missing. */
-export function valueAt(place: Place, request: VerifiableRequest): Uint8Array | Refused {
+export function valueAt(place: Place | { body: true }, request: VerifiableRequest): Uint8Array | Refused {
   if ('header' in place) {
     const value = request.headers.get(place.header)
     if (!value) return { refused: `the header ${place.header} is missing` }

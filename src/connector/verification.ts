@@ -22,13 +22,12 @@ export type SignedPart =
 
 /**
  * Where a plain value stands in the request. `field` is a top-level field of a form or JSON body; `path` is the last
- * segment of the URL's path; `body` is the whole body: a vendor that sends what it says as a JSON Web Token, and only that.
+ * segment of the URL's path.
  */
 export type Place =
   | { header: string; prefix?: string }
   | { query: string }
   | { path: true }
-  | { body: true }
   | { field: string }
   | { basic: 'password' | 'user:password' }
 
@@ -80,10 +79,13 @@ export interface TokenVerification {
 
 export type JwtAlgorithm = 'HS256' | 'HS512' | 'RS256' | 'ES256'
 
-/** JSON Web Token in `place` (a header's `prefix` is `Bearer ` unless given), signed HS256/HS512 with a shared secret or RS256/ES256 with `publicKeys`. */
+/**
+ * JSON Web Token in `place` (a header's `prefix` is `Bearer ` unless given), signed HS256/HS512 with a shared secret or
+ * RS256/ES256 with `publicKeys`. `body`: of a vendor that sends what it says as a token, which is the whole body.
+ */
 export interface JwtVerification {
   scheme: 'jwt'
-  place: Place
+  place: Place | { body: true }
   algorithms: readonly JwtAlgorithm[]
   /** For HS256 and HS512. */
   secrets: readonly string[]

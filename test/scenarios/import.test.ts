@@ -95,7 +95,7 @@ test('each row becomes a call in the CRM, and has its verdict', async () => {
     files: { found: 3, strays: 0 },
   })
   const verdicts = await rows(sent.body.id)
-  expect(verdicts).toMatchObject([2, 3, 4].map((line) => ({ line, verdict: 'taken', callId: /^call_/ })))
+  expect(verdicts).toMatchObject([2, 3, 4].map((line) => ({ line, verdict: 'taken', callId: expect.stringMatching(/^call_/) })))
   // The recordings stay with their calls, the files that they came in go.
   expect(media(it)).toEqual(['med', 'med', 'med'])
   const files = await it.store.db.selectFrom('import_files').select('name').execute()
@@ -284,7 +284,7 @@ test('files that are uploaded one by one start when all are there; the same key 
     status: 400,
     body: {
       detail: 'CSV: expected columns that are known, seen “audio_filename”',
-      fix: /^Did you mean audio_file_name\?/,
+      fix: expect.stringMatching(/^Did you mean audio_file_name\?/),
     },
   })
   await put('csv', csv(...ROWS))

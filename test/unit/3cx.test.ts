@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { connector } from '../../connectors/3cx/connector.ts'
-import { toLoggedEvent } from '../../connectors/3cx/map.ts'
+import { recordingsOf, toLoggedEvent } from '../../connectors/3cx/map.ts'
 import { createSandbox } from '../../connectors/3cx/sandbox.ts'
 import { callLog, config, journal } from '../../connectors/3cx/schema.ts'
 import { connectorInfo, loadConnector, loadSandbox } from '../../connectors/index.ts'
@@ -247,7 +247,7 @@ describe('the call log', () => {
     const { vendor, ctx, sent } = pbx()
     const midnight = NOW - 86_400_000
     for (let i = 0; i < 501; i++)
-      vendor.place?.(sample({ id: `call-${i}`, startedAt: midnight + 10_000_000 + i * 60_000 }))
+      vendor.place?.(sample({ id: `call-${i}`, startedAt: midnight + i * 60_000 }))
     vendor.place?.(sample({ id: 'just-now', startedAt: NOW - 70_000 }))
     const events = await listed(ctx, midnight - 86_400_000)
     expect(events).toHaveLength(501)
@@ -275,6 +275,17 @@ describe('a recording', () => {
     clock.now += 61_000
     expect(await ask()).toEqual([1, 2, 3])
     expect(sent.filter((path) => path === '/connect/token')).toHaveLength(2)
+  })
+
+  it('is looked for among what comes back once more: by time and number, in the order of the ids', () => {
+    const call = fold(played(pbx().vendor, sample()))
+    const row = (Id: number, afterMs: number, FromCallerNumber = '33639980142') => ({
+      ...{ Id, StartTime: NOW - 600_000 + afterMs, FromCallerNumber },
+      ...{ FromDn: undefined, ToDn: '101', ToCallerNumber: '101' },
+    })
+    const rows = [row(9, 40_000), row(7, 8000), row(3, -5001), row(4, 73_001), row(8, 8000, '33639980143')]
+    const found = recordingsOf(call, rows, { config: config.parse(SETTINGS), region: 'FR' })
+    expect(found.map(({ Id }) => Id)).toEqual([7, 9])
   })
 
   it('a token that somebody else’s made useless is replaced once', async () => {

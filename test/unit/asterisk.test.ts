@@ -127,6 +127,43 @@ describe('the records of one call', () => {
     expect(event?.facts.direction).toBe(direction)
   })
 
+  it('a trunk that nobody named shows itself where FreePBX wrote the called or the shown number', () => {
+    const row = {
+      uniqueid: '1.1',
+      start: '1772623700',
+      channel: 'PJSIP/other-00000041',
+      dstchannel: 'PJSIP/101-1',
+    }
+    const [inbound] = read(JSON.stringify({ rows: [{ ...row, did: '33199001234', dst: '101' }] }))
+    expect(inbound?.facts).toMatchObject({ direction: 'inbound', dialed: { phone: '+33199001234' } })
+    const out = {
+      channel: 'PJSIP/101-1',
+      dstchannel: 'PJSIP/other-00000041',
+      dst: '3300',
+      outbound_cnum: '33199001234',
+    }
+    const [outbound] = read(JSON.stringify({ rows: [{ ...row, ...out }] }))
+    expect(outbound?.facts).toMatchObject({ direction: 'outbound', from: { phone: '+33199001234' } })
+  })
+
+  it.each([
+    ['Local/101@from-queue-0000001a;1', { extension: '101' }],
+    ['Local/FMPR-101@from-internal-0000001a;1', { extension: '101' }],
+    ['Local/sales@queues-0000001a;1', undefined],
+    ['PJSIP/alice-00000042', { id: 'alice' }],
+    ['PJSIP/provider-00000042', undefined],
+  ])('of %s the agent is %j', (dstchannel, agent) => {
+    const row = { uniqueid: '1.1', start: '1772623700', disposition: 'ANSWERED', channel: 'PJSIP/provider-1' }
+    expect(fold(read(JSON.stringify({ rows: [{ ...row, dstchannel }] }))).agent).toEqual(agent)
+  })
+
+  it('a prefix is taken off numbers of the outside only', () => {
+    const row = { uniqueid: '1.1', start: '1772623700', channel: 'PJSIP/101-1', dstchannel: 'PJSIP/102-1' }
+    const dialed = (dst: string) =>
+      read(JSON.stringify({ rows: [{ ...row, dst }] }), { dialPrefix: '9' })[0]?.facts.dialed?.phoneRaw
+    expect([dialed('9101'), dialed('90639980142')]).toEqual(['9101', '0639980142'])
+  })
+
   it('local times of a zone that nobody named cannot be read, and it says what to set', () => {
     const body = '{"rows":[{"uniqueid":"1.1","calldate":"2026-03-04 12:00:00"}]}'
     expect(() => read(body, { timeZone: undefined })).toThrow(/zone not known/)
@@ -145,6 +182,10 @@ describe('where a recording lies', () => {
       '/rec/2026/03/04/in-%2B33-1-99-20260304-132233-pbx1-1772623353.128.WAV',
     ],
     ['1772623353.128.mp3', '/rec/1772623353.128.mp3'],
+    [
+      'out-20250101-101010-20260304-122233-1.2.wav',
+      '/rec/2026/03/04/out-20250101-101010-20260304-122233-1.2.wav',
+    ],
     ['a?b#c.wav', '/rec/a%3Fb%23c.wav'],
   ])('%s is fetched from %s', (file, path) => {
     expect(at(file)).toBe(`https://pbx.example.com${path}`)
@@ -411,7 +452,7 @@ describe('the script on the PBX', () => {
         env: { PATH: process.env.PATH, CORDBOARD_CONF: join(folder, 'settings') },
       })
       const wanted = createHmac('sha256', secret).update('text\n').digest('hex')
-    expect(made.stdout.trim()).toBe(wanted)
+      expect(made.stdout.trim()).toBe(wanted)
     },
   )
 

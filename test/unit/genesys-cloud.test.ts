@@ -538,6 +538,12 @@ describe('the analytics', () => {
     const answer = {
       conversations: [
         conversation('c-1', [
+          // Whose phone was busy did not talk: the call was answered by another one.
+          {
+            purpose: 'agent',
+            userId: 'u-2',
+            ...session('s-5', [part('alert', 1, 2, { sipResponseCodes: [486] })]),
+          },
           agent,
           {
             purpose: 'external',
@@ -562,6 +568,8 @@ describe('the analytics', () => {
     expect(new Set(events.map(({ callId }) => callId))).toEqual(new Set(['c-1']))
     expect(fold(events)).toMatchObject({
       direction: 'inbound',
+      result: 'answered',
+      agent: { id: 'u-1', name: 'Alice Martin' },
       customer: { phone: '+33639980142' },
       answeredAt: at(5),
       endedAt: at(25),

@@ -354,7 +354,9 @@ describe('the lists', () => {
     const events = await account.listed(NOW - 400 * 86_400_000)
     // Of each call its hangup, its agent's leg (two events) and its recording.
     expect(new Set(events.map(({ key }) => key)).size).toBe(46 * 4)
-    expect(account.sent[0]?.url).toContain('end_time__gte=2025-12-05+11%3A30%3A00&end_time__lt=2026-01-02+11%3A30%3A00')
+    expect(account.sent[0]?.url).toContain(
+      'end_time__gte=2025-12-05+11%3A30%3A00&end_time__lt=2026-01-02+11%3A30%3A00',
+    )
     expect(account.sent.every(({ url }) => url.includes('limit=20'))).toBe(true)
   })
 

@@ -156,6 +156,7 @@ describe('a session', () => {
   it('of a queue goes on until its last party has left, in whatever session', () => {
     const before = told(...QUEUE)
     expect(progressOf(before).ended).toBe(false)
+    expect(fold(before)).toMatchObject({ direction: 'inbound', customer: { phone: '+33639980142' } })
     const events = [...before, ...told('queue-disconnected')]
     expect(progressOf(events).ended).toBe(true)
     expect(fold(events)).toMatchObject({
@@ -199,6 +200,9 @@ describe('a session', () => {
     const call = fold(told('internal-setup', 'internal-disconnected'))
     expect(call.direction).toBe('internal')
     expect(call.customer).toBeUndefined()
+    const direct = JSON.parse(bodyOf('inbound-setup'))
+    direct.body.parties[0].from = { phoneNumber: '+33199001235', extensionId: '62264425017' }
+    expect(fold(read(JSON.stringify(direct))).direction).toBe('internal')
   })
   it.each([
     ['BlindTransfer', false],

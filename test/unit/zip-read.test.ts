@@ -121,14 +121,17 @@ describe('a ZIP archive', () => {
     ['beyond all numbers', { at: Number.MAX_SAFE_INTEGER, wide: true }, /behind the end/],
   ])('a file %s is refused', async (_, wrong, message) => {
     const { bytes, file } = await first({ name: 'a', content: HELLO, ...wrong })
-    await expect(contentOf(bytes, file)).rejects.toMatchObject({ code: 'bad_request', message })
+    await expect(contentOf(bytes, file)).rejects.toMatchObject({
+      code: 'bad_request',
+      message: expect.stringMatching(message),
+    })
   })
 
   it('a bomb is left as soon as more comes out than it says', async () => {
     const zeros = new Uint8Array(96 * 1024 * 1024)
     const { bytes, file } = await first({ name: 'a', content: zeros, deflate: true, claims: 1000 })
     const before = process.memoryUsage().rss
-    await expect(contentOf(bytes, file)).rejects.toMatchObject({ message: /more comes out/ })
+    await expect(contentOf(bytes, file)).rejects.toMatchObject({ message: expect.stringMatching('more comes out') })
     expect(process.memoryUsage().rss - before).toBeLessThan(32 * 1024 * 1024)
   })
 
@@ -136,7 +139,7 @@ describe('a ZIP archive', () => {
     const { bytes, file } = await first({ name: 'a', content: new Uint8Array(50_000), deflate: false })
     const short = { ...sourceOf(bytes.slice(0, 20_000)), bytes: bytes.length }
     const stream = await openFile({ ...short, open: (start) => short.open(start, 20_000) }, file)
-    await expect(new Response(stream).arrayBuffer()).rejects.toMatchObject({ message: /breaks off/ })
+    await expect(new Response(stream).arrayBuffer()).rejects.toMatchObject({ message: expect.stringMatching('breaks off') })
   })
 
   it.each([
