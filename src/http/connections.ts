@@ -177,7 +177,8 @@ async function lastDeliveries(
   for (let from = 0; from < ids.length; from += AT_ONCE) {
     const some = ids.slice(from, from + AT_ONCE)
     const columns = some.map(
-      (id, index) => sql`(select max(id) from deliveries where connection = ${id}) as ${sql.id(`c${index}`)}`,
+      (id, index) =>
+        sql`(select max(id) from deliveries where connection = ${id} and role <> 'list') as ${sql.id(`c${index}`)}`,
     )
     const { rows } = await sql<Record<string, string | null>>`select ${sql.join(columns)}`.execute(db)
     for (const [index, id] of some.entries()) {

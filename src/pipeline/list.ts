@@ -57,8 +57,7 @@ export async function list(running: Running): Promise<Outcome> {
   }
   const endedAt = deps.now()
   const queries = [saveListing(deps, { ...reached, endedAt, lastAt: endedAt })]
-  const { listed, events, ...counts } = reached.counts
-  const done = `${listed} calls listed, ${counts.new} of them new`
+  const done = `${reached.counts.listed} calls listed, ${reached.counts.new} of them new`
   if (!isReconciling) return { done, queries }
   const follow = next()
   return { done, queries: [...queries, ...follow.queries], next: follow.next }

@@ -78,9 +78,6 @@ export const addListing = ({ store, now }: Pick<Deps, 'store' | 'now'>, listing:
     .insertInto('settings')
     .values({ name: NAME + listing.id, value: JSON.stringify(listing), updated_at: now() })
 
-export const forgetListing = ({ store }: Pick<Deps, 'store'>, id: string): Query =>
-  store.db.deleteFrom('settings').where('name', '=', NAME + id)
-
 export const addCounts = (a: Counts, b: Counts): Counts => ({
   listed: a.listed + b.listed,
   new: a.new + b.new,

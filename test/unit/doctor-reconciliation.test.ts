@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
 import { reconciliationFindings } from '../../src/cli/doctor/reconciliation.ts'
+import { refusalFindings } from '../../src/cli/doctor/refusals.ts'
 import type { Connection } from '../../src/config/model.ts'
 import { type Listing, NOTHING, saveListing } from '../../src/pipeline/listing.ts'
 import { countMissed } from '../../src/pipeline/missed.ts'
 import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite.ts'
+import { entry } from '../kit/rows.ts'
 
 const NOW = Date.UTC(2026, 10, 20, 12)
 const HOUR_MS = 3_600_000
@@ -71,5 +73,25 @@ it('tells when the list has not been read to its end for several turns', async (
   await store.atomic([], [saveListing(at(0), { ...listing, lastAt: NOW - 5 * HOUR_MS })])
   expect(await look()).toMatchObject([
     { level: 'warning', says: expect.stringContaining('last read to its end') },
+  ])
+})
+
+it('still tells of refused webhooks when the list has brought calls since', async () => {
+  await open()
+  const at = NOW - HOUR_MS
+  const list = entry('by-list', { delivery: { connection: 'pbx', role: 'list', received_at: NOW } })
+  await store.append(list)
+  const sample = JSON.stringify({ reason: 'the signature does not fit', hint: 'header' })
+  const row = { connection: 'pbx', code: 'webhook_signature', hour_at: at, count: 3, last_at: at, sample }
+  await store.atomic([], [store.db.insertInto('refusals').values(row)])
+  const verify = () => ({ scheme: 'token', place: { header: 'x-token' }, secrets: ['secret-of-this-test'] })
+  const signed = { ...pbx, connector: { id: 'acme', name: 'Acme', telephony: { webhook: { verify } } } }
+  const patient = { db: store.db, now: () => NOW, configured: { config: {} } }
+  const found = await refusalFindings(
+    patient as unknown as Parameters<typeof refusalFindings>[0],
+    signed as unknown as Connection,
+  )
+  expect(found).toMatchObject([
+    { level: 'problem', says: expect.stringContaining('3 deliveries were refused') },
   ])
 })

@@ -24,6 +24,8 @@ export async function refusalFindings(patient: Patient, connection: Connection):
     .selectFrom('deliveries')
     .select((eb) => eb.fn.max('received_at').as('at'))
     .where('connection', '=', connection.id)
+    // What the vendor's list told says nothing of its webhooks.
+    .where('role', '<>', 'list')
     .executeTakeFirst()
   const rows = await db
     .selectFrom('refusals')
