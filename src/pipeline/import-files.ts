@@ -7,7 +7,7 @@ import {
 } from '../connector/zip-read.ts'
 import { CordboardError } from '../errors.ts'
 import type { Query } from '../store/port.ts'
-import type { ImportFileRow, ImportRow } from '../store/schema.ts'
+import type { ImportFileRow, ImportRow } from '../store/schema-imports.ts'
 import { MOST_FILE } from './audio-file.ts'
 import type { Deps } from './deps.ts'
 

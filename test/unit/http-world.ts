@@ -232,7 +232,7 @@ function memoryMedia(kept: Map<string, Uint8Array>): Media {
 }
 
 export const id = (
-  prefix: 'call' | 'dlv' | 'stp' | 'iss' | 'att' | 'aud' | 'sub' | 'wbk' | 'rpl',
+  prefix: 'call' | 'dlv' | 'stp' | 'iss' | 'att' | 'aud' | 'sub' | 'wbk' | 'imp' | 'rpl',
   at = NOW,
 ): string => newId(prefix, at, random)
 

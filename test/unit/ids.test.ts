@@ -16,6 +16,7 @@ describe('an id', () => {
       'stp',
       'sub',
       'bat',
+      'imp',
       'wbk',
       'iss',
       'att',
