@@ -16,13 +16,13 @@ describe('an id', () => {
       'stp',
       'sub',
       'bat',
-      'imp',
       'wbk',
       'iss',
       'att',
       'aud',
       'rpl',
       'med',
+      'imp',
     ])
     expect(new Set(prefixes).size).toBe(prefixes.length)
   })
