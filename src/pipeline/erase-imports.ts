@@ -1,4 +1,4 @@
-import type { ImportRow } from '../store/import-schema.ts'
+import type { ImportRow } from '../store/schema-imports.ts'
 import type { Deps } from './deps.ts'
 import { firstId } from './erase-transcripts.ts'
 import { mediaOf } from './import-files.ts'

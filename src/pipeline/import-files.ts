@@ -6,8 +6,8 @@ import {
   type ZipSource,
 } from '../connector/zip-read.ts'
 import { CordboardError } from '../errors.ts'
-import type { ImportFileRow, ImportRow } from '../store/import-schema.ts'
 import type { Query } from '../store/port.ts'
+import type { ImportFileRow, ImportRow } from '../store/schema-imports.ts'
 import { MOST_FILE } from './audio-file.ts'
 import type { Deps } from './deps.ts'
 

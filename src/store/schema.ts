@@ -1,4 +1,4 @@
-import type { ImportFileRow, ImportRow, ImportVerdictRow } from './import-schema.ts'
+import type { ImportFileRow, ImportRow, ImportVerdictRow } from './schema-imports.ts'
 
 /**
  * The tables, as TypeScript sees them. Portable subset of SQLite, PostgreSQL and D1: text, integers (instants are

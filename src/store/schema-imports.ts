@@ -1,4 +1,4 @@
-// Tables of calls that are handed in as a CSV and an archive; a part of schema.ts.
+/** The tables of imports; the rules are those of schema.ts. */
 
 /** A CSV, with an archive of recordings, that is handed in. Its files lie in the media store while it is worked on. */
 export interface ImportRow {
