@@ -84,7 +84,7 @@ test('a file is kept, analysed and written; the same file again is the same call
   // Stored, before anybody has worked on it.
   expect([await deliveries(it), media(it)]).toMatchObject([
     [{ id: taken.body.delivery, state: 'new' }],
-    [/^med_/],
+    [expect.stringMatching(/^med_/)],
   ])
 
   expect((await form(invoice, audio)).body).toEqual(taken.body)

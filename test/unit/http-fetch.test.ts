@@ -105,7 +105,10 @@ describe('what goes wrong', () => {
   it('is vendor_down when nobody listens, hangs up or speaks something else', async () => {
     const { base: gone } = await serve(echo)
     await closeServers()
-    expect(await errorOf(ask(gone))).toMatchObject({ code: 'vendor_down', message: /ECONNREFUSED/ })
+    expect(await errorOf(ask(gone))).toMatchObject({
+      code: 'vendor_down',
+      message: expect.stringMatching(/ECONNREFUSED/),
+    })
 
     const { base: rude } = await listening(
       net.createServer((socket) => socket.destroy()),
@@ -121,7 +124,10 @@ describe('what goes wrong', () => {
       net.createServer((socket) => socket.end('HTTP/1.1 999 No\r\nContent-Length: 0\r\n\r\n')),
       'http',
     )
-    expect(await errorOf(ask(strange))).toMatchObject({ code: 'vendor_down', message: /999/ })
+    expect(await errorOf(ask(strange))).toMatchObject({
+      code: 'vendor_down',
+      message: expect.stringMatching(/999/),
+    })
   })
 
   it('is vendor_down when the name does not resolve', async () => {
@@ -342,7 +348,10 @@ describe('size', () => {
     })
     for (const path of ['/length', '/chunked', '/gzip']) {
       const failed = ask(base + path).then((response) => response.text())
-      expect(await errorOf(failed)).toMatchObject({ code: 'vendor_down', message: /broke off/ })
+      expect(await errorOf(failed)).toMatchObject({
+        code: 'vendor_down',
+        message: expect.stringMatching(/broke off/),
+      })
     }
   })
 })
