@@ -1,6 +1,6 @@
-import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
+import { AT_ONCE } from './vitest.node.config.ts'
 
 /** Folders whose files take minutes: begun last, one of them would keep the run waiting alone. */
 const LONG = ['/test/faults/', '/test/runtime/', '/test/evidence/', '/test/scenarios/']
@@ -29,11 +29,10 @@ export default defineConfig({
           pool: 'threads',
           globalSetup: ['test/services/setup.ts'],
           sequence: { groupOrder: 1 },
+          maxWorkers: AT_ONCE,
         },
       },
     ],
     sequence: { sequencer: LongestFirst },
-    // Half of the files wait for servers and processes most of the time; vitest would leave one core unused.
-    maxWorkers: Math.max(2, availableParallelism()),
   },
 })

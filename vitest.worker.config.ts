@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
+import { AT_ONCE } from './vitest.node.config.ts'
 
 // Offline, and without a trace: wrangler would ask for the location of this machine, count its use, and keep its log and a
 // list of running Workers in the home folder.
@@ -25,6 +26,7 @@ export default defineConfig({
   ],
   test: {
     name: 'worker',
+    maxWorkers: AT_ONCE,
     include: ['test/worker/**/*.test.ts'],
     globalSetup: ['test/worker/loopback.ts'],
     // A thousand batches of D1 are five seconds of a quiet machine.

@@ -73,6 +73,8 @@ export async function* listCalls(since: string, ctx: Context): AsyncIterable<Cal
       .filter((call) => Math.min(...call.map((row) => row.StartTime)) < next)
       .filter((call) => endOf(call) + SETTLED_MS < until)
       .flatMap((call) => toLoggedEvent(call, ctx) ?? [])
+      // Of a withheld number nothing joins it with the journal's call: it would be a second one.
+      .filter((event) => event.alsoKnownAs !== undefined)
   }
 }
 
