@@ -307,7 +307,8 @@ class Demo {
       .selectFrom('steps')
       .select('id')
       .where('state', 'in', ['waiting', 'working'])
-      .where('kind', '!=', 'poll')
+      // What waits for a result, and what comes again and again, is not waited for.
+      .where('kind', 'not in', ['poll', 'list', 'subscribe'])
       .limit(1)
       .execute()
     const calls = await db

@@ -201,7 +201,12 @@ async function deliver(deps: OpenDeps, world: SandboxWorld, calls: number): Prom
 /** Asked state by state, so that the partial indexes answer. */
 async function isIdle({ store }: OpenDeps): Promise<boolean> {
   for (const state of ['waiting', 'working'] as const) {
-    const busy = store.db.selectFrom('steps').select('id').where('state', '=', sql.lit(state)).limit(1)
+    const busy = store.db
+      .selectFrom('steps')
+      .select('id')
+      .where('state', '=', sql.lit(state))
+      .where('kind', 'not in', ['list', 'subscribe'])
+      .limit(1)
     if ((await busy.execute()).length > 0) return false
   }
   return true

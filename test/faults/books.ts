@@ -30,8 +30,9 @@ export const READ = {
     join calls c on c.id = k.call_id
     join writebacks w on w.call_id = coalesce(c.joined_into, c.id)`,
   stuck: "select kind, code, reason, crashes, connection from steps where state in ('dead', 'parked')",
+  // What comes again and again is never done.
   steps: `select kind, state, connection, generation, attempts, crashes, code, reason, due_at from steps
-    where state in ('waiting', 'working')`,
+    where state in ('waiting', 'working') and kind not in ('list', 'subscribe')`,
   calls: "select id, state, connection, reason from calls where state in ('open', 'waiting', 'working')",
 } as const
 

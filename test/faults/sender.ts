@@ -34,6 +34,15 @@ const PHONE_SYSTEMS = ['sandbox-twilio', 'sandbox-zadarma']
 /** Of the webhooks that were taken, so many are sent once more, as vendors do whose timer was faster than the answer. */
 const SENT_AGAIN = 0.1
 
+/**
+ * Some callers call again at once: their contact must not be made twice. Never in the same second: by their times and
+ * numbers such calls could not be told from one that was written twice.
+ */
+const sameCaller = (last?: SampleCall): Partial<SampleCall> =>
+  last
+    ? { customerPhone: last.customerPhone, startedAt: last.startedAt - 2_000 }
+    : { customerPhone: '+33639980001' }
+
 /** Both phone systems, with a log of their own: what was answered with a 2xx must be stored, whatever else happens. */
 export function createSender(company: Company, random: () => number): Sender {
   const log: Sent[] = []
@@ -83,8 +92,7 @@ export function createSender(company: Company, random: () => number): Sender {
           const connection = PHONE_SYSTEMS[placed % 2] ?? ''
           const playingOne = play(connection, {
             ...(random() < 0.4 ? { result: 'no_answer' as const } : {}),
-            // Some callers call again at once: their contact must not be made twice.
-            ...(random() < 0.3 ? { customerPhone: calls.at(-1)?.call.customerPhone ?? '+33639980001' } : {}),
+            ...(random() < 0.3 ? sameCaller(calls.at(-1)?.call) : {}),
           }).then(() => undefined)
           sending.add(playingOne)
           playingOne.finally(() => sending.delete(playingOne)).catch(() => undefined)
