@@ -179,7 +179,8 @@ const rows = createRoute({
       cursor: z
         .string()
         .regex(/^\d{1,15}$/, { error: 'expected `next` of the page before' })
-        .optional(),
+        .optional()
+        .openapi({ description: '`next` of the page before' }),
       limit,
     }),
   },

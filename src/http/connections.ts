@@ -5,8 +5,7 @@ import type { Connection } from '../config/model.ts'
 import type { Verification } from '../connector/verification.ts'
 import { weaknessOf } from '../connector/weakness.ts'
 import type { Deps } from '../pipeline/deps.ts'
-import { listings } from '../pipeline/listing.ts'
-import { missedCalls } from '../pipeline/missed.ts'
+import { compared } from '../pipeline/missed.ts'
 import type { Store } from '../store/port.ts'
 import { type Api, needs } from './auth.ts'
 import { exactly } from './parameters.ts'
@@ -78,13 +77,12 @@ export function mountConnections(app: OpenAPIHono<Api>, deps: Pick<Deps, 'store'
   const { store, config, now } = deps
   app.openapi(list, async (c) => {
     const ids = [...config.connections.keys()]
-    const [steps, breakers, refusals, last, lists, missed] = await Promise.all([
+    const [steps, breakers, refusals, last, { lists, missed }] = await Promise.all([
       countSteps(store),
       store.db.selectFrom('breakers').selectAll().execute(),
       countRefusals(store, now() - DAY_MS),
       lastDeliveries(store, ids),
-      listings(store),
-      missedCalls(store),
+      compared(store),
     ])
     const items = [...config.connections.values()].map((one) => {
       const breaker = breakers.find((row) => row.connection === one.id)

@@ -19,33 +19,37 @@ export async function dropImport({ store, media }: Deps, { id, archive }: Import
   await store.atomic([], [db.deleteFrom('imports').where('id', '=', id).where('state', '=', 'uploading')])
 }
 
-/** Those that nobody started since. */
-export async function eraseUnstarted(deps: Deps, before: number): Promise<number> {
-  const old = await deps.store.db
-    .selectFrom('imports')
-    .selectAll()
-    .where('id', '<', firstId('imp', before))
-    .where('state', '=', 'uploading')
-    .limit(ROOM)
-    .execute()
-  for (const row of old) await dropImport(deps, row)
-  return old.length
-}
-
-/** Those that ended before, with the verdicts on their rows. Answers how many could not be erased whole, or `ROOM`. */
-export async function eraseImports({ store }: Deps, before: number): Promise<number> {
+/**
+ * Those that nobody started before one time, and those that ended before the other (undefined: they stay), with the verdicts
+ * on their rows. Answers how many there were; `ROOM`: more may be left.
+ */
+export async function eraseImports(
+  deps: Deps,
+  before: { unstarted: number; ended: number | undefined },
+): Promise<number> {
+  const { store } = deps
   const { db } = store
+  const { unstarted, ended = 0 } = before
   const old = await db
     .selectFrom('imports')
-    .select('id')
-    .where('id', '<', firstId('imp', before))
-    .where('state', 'in', ['done', 'failed'])
-    .where('ended_at', '<', before)
+    .selectAll()
+    .where('id', '<', firstId('imp', Math.max(unstarted, ended)))
+    .where((eb) =>
+      eb.or([
+        eb.and([eb('state', '=', 'uploading'), eb('id', '<', firstId('imp', unstarted))]),
+        eb.and([eb('state', 'in', ['done', 'failed']), eb('ended_at', '<', ended)]),
+      ]),
+    )
     .orderBy('id')
     .limit(ROOM)
     .execute()
   let left = VERDICTS_AT_ONCE
-  for (const { id } of old) {
+  for (const row of old) {
+    const { id } = row
+    if (row.state === 'uploading') {
+      await dropImport(deps, row)
+      continue
+    }
     const some = db.selectFrom('import_rows').select('line').where('import_id', '=', id).limit(left)
     const gone = await store.atomic(
       [],

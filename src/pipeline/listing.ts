@@ -39,7 +39,8 @@ export interface Listing {
   lastAt?: number
 }
 
-const NAME = 'listing '
+/** Settings with this before their name are lists. */
+export const LISTING = 'listing '
 
 export const isOver = ({ at, until }: Pick<Listing, 'at' | 'until'>): boolean => at >= until
 
@@ -47,7 +48,7 @@ export async function readListing({ db }: Pick<Store, 'db'>, id: string): Promis
   const row = await db
     .selectFrom('settings')
     .select('value')
-    .where('name', '=', NAME + id)
+    .where('name', '=', LISTING + id)
     .executeTakeFirst()
   return row ? (JSON.parse(row.value) as Listing) : null
 }
@@ -57,14 +58,17 @@ export async function listings({ db }: Pick<Store, 'db'>): Promise<Listing[]> {
   const rows = await db
     .selectFrom('settings')
     .select('value')
-    .where('name', 'like', `${NAME}%`)
+    .where('name', 'like', `${LISTING}%`)
     .orderBy('name')
     .execute()
-  return rows.map(({ value }) => JSON.parse(value) as Listing)
+  return listingsIn(rows)
 }
 
+export const listingsIn = (rows: readonly Pick<SettingRow, 'value'>[]): Listing[] =>
+  rows.map(({ value }) => JSON.parse(value) as Listing)
+
 export function saveListing({ store, now }: Pick<Deps, 'store' | 'now'>, listing: Listing): Query {
-  const row: SettingRow = { name: NAME + listing.id, value: JSON.stringify(listing), updated_at: now() }
+  const row: SettingRow = { name: LISTING + listing.id, value: JSON.stringify(listing), updated_at: now() }
   const { name: _, ...update } = row
   return store.db
     .insertInto('settings')
@@ -76,7 +80,7 @@ export function saveListing({ store, now }: Pick<Deps, 'store' | 'now'>, listing
 export const addListing = ({ store, now }: Pick<Deps, 'store' | 'now'>, listing: Listing): Query =>
   store.db
     .insertInto('settings')
-    .values({ name: NAME + listing.id, value: JSON.stringify(listing), updated_at: now() })
+    .values({ name: LISTING + listing.id, value: JSON.stringify(listing), updated_at: now() })
 
 export const addCounts = (a: Counts, b: Counts): Counts => ({
   listed: a.listed + b.listed,

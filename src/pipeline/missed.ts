@@ -1,6 +1,8 @@
 import { sql } from 'kysely'
 import type { Query, Store } from '../store/port.ts'
+import type { SettingRow } from '../store/schema.ts'
 import type { Deps } from './deps.ts'
+import { LISTING, type Listing, listingsIn } from './listing.ts'
 
 const NAME = 'missed '
 
@@ -26,11 +28,27 @@ export function countMissed({ store, now }: Pick<Deps, 'store' | 'now'>, connect
 }
 
 export async function missedCalls({ db }: Pick<Store, 'db'>): Promise<Map<string, Missed>> {
-  const rows = await db.selectFrom('settings').selectAll().where('name', 'like', `${NAME}%`).execute()
-  return new Map(
+  return missedIn(await db.selectFrom('settings').selectAll().where('name', 'like', `${NAME}%`).execute())
+}
+
+const missedIn = (rows: readonly SettingRow[]): Map<string, Missed> =>
+  new Map(
     rows.map(({ name, value, updated_at }) => {
       const connection = name.slice(NAME.length)
       return [connection, { connection, count: Number(value), lastAt: Number(updated_at) }]
     }),
   )
+
+/** Both by one question: how far the lists have come, and what they found. */
+export async function compared({
+  db,
+}: Pick<Store, 'db'>): Promise<{ lists: Listing[]; missed: Map<string, Missed> }> {
+  const rows = await db
+    .selectFrom('settings')
+    .selectAll()
+    .where((eb) => eb.or([eb('name', 'like', `${LISTING}%`), eb('name', 'like', `${NAME}%`)]))
+    .orderBy('name')
+    .execute()
+  const [lists, counts] = [LISTING, NAME].map((before) => rows.filter(({ name }) => name.startsWith(before)))
+  return { lists: listingsIn(lists ?? []), missed: missedIn(counts ?? []) }
 }

@@ -8,7 +8,7 @@ import {
   MOST_IDS,
   ROOM_CALLS,
 } from './erase-calls.ts'
-import { eraseImports, eraseUnstarted, ROOM_IMPORTS } from './erase-imports.ts'
+import { eraseImports, ROOM_IMPORTS } from './erase-imports.ts'
 import {
   eraseCheckpoints,
   eraseFacts,
@@ -30,8 +30,8 @@ const UNSTARTED_MS = 3 * 86_400_000
 const AUDIT_MS = 2 * 31_556_952_000
 
 /**
- * Enforces `keep`: deliveries that were used are erased with their bodies in the media store, and so is audio that was handed in; imports that ended go with their verdicts; transcripts are taken out of
- * results, calls and events; calls go with everything that belongs to them. Where no time is given for calls they stay, so
+ * Enforces `keep`: deliveries that were used are erased with their bodies in the media store, and so is audio that was
+ * handed in; imports that ended go with their verdicts; transcripts are taken out of results, calls and events; calls go with everything that belongs to them. Where no time is given for calls they stay, so
  * that "where is that call?" has an answer. Each run goes on where the last one ended, so that it costs the same however
  * much is stored; it ends early when `goesOn` says that another worker has taken over.
  */
@@ -48,12 +48,15 @@ export async function enforceRetention(
   await eraseRefusals(deps)
   await eraseAudit(deps, now - AUDIT_MS)
   await repeat(ROOM, () => eraseOrphans(deps, now - ORPHAN_MS))
-  await repeat(ROOM_IMPORTS, () => eraseUnstarted(deps, now - UNSTARTED_MS))
+  const imports = {
+    unstarted: now - UNSTARTED_MS,
+    ended: deliveriesMs === undefined ? undefined : now - deliveriesMs,
+  }
+  await repeat(ROOM_IMPORTS, () => eraseImports(deps, imports))
   if (audioMs !== undefined) await repeat(ROOM, () => eraseUploads(deps, now - audioMs))
   if (deliveriesMs !== undefined) {
     await repeat(ROOM, () => eraseDeliveries(deps, now - deliveriesMs, true))
     await repeat(1_000, () => eraseLooseAttempts(deps, now - deliveriesMs))
-    await repeat(ROOM_IMPORTS, () => eraseImports(deps, now - deliveriesMs))
   }
   if (transcriptMs !== undefined) {
     await repeat(ROOM_TRANSCRIPTS, () => eraseResults(deps, now - transcriptMs))

@@ -1,6 +1,5 @@
 import type { Connection } from '../../config/model.ts'
-import { listings } from '../../pipeline/listing.ts'
-import { missedCalls } from '../../pipeline/missed.ts'
+import { compared } from '../../pipeline/missed.ts'
 import { dayAndTime } from '../table.ts'
 import type { Patient } from './diagnose.ts'
 import type { Finding } from './finding.ts'
@@ -17,7 +16,7 @@ export async function reconciliationFindings(
 ): Promise<Finding[]> {
   if (!db || !reconcile) return []
   const about = { area: connector.id, connection: id }
-  const [lists, all] = await Promise.all([listings({ db }), missedCalls({ db })])
+  const { lists, missed: all } = await compared({ db })
   const findings: Finding[] = []
   const missed = all.get(id)
   if (missed && now() - missed.lastAt < RECENT_MS) {
