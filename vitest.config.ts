@@ -3,7 +3,13 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { AT_ONCE } from './vitest.node.config.ts'
 
 /** Folders whose files take minutes: begun last, one of them would keep the run waiting alone. */
-const LONG = ['/test/faults/', '/test/runtime/', '/test/evidence/', '/test/scenarios/']
+const LONG = [
+  '/test/faults/',
+  '/test/connectors.test.ts',
+  '/test/runtime/',
+  '/test/evidence/',
+  '/test/scenarios/',
+]
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

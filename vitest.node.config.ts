@@ -5,8 +5,8 @@ import { configDefaults, defineConfig } from 'vitest/config'
 // Hundreds of processes are started by these tests, each of which would strip the types of the same files again.
 process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('node_modules/.cache/compile/', import.meta.url))
 
-/** Half of the files wait for servers and processes most of the time: one more than there are cores. */
-export const AT_ONCE = availableParallelism() + 1
+/** Half of the files wait for servers and processes most of the time; vitest would leave one core unused. */
+export const AT_ONCE = Math.max(2, availableParallelism())
 
 /** What runs on Node. */
 export default defineConfig({

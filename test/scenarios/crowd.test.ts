@@ -30,6 +30,7 @@ test('200 calls from both phone systems through vendors that fail one time in te
   const random = seeded(42)
   await using it = await install({
     random,
+    tickMs: 250,
     settings: { 'sandbox-hubspot': { indexLagMs: 5_000, requestsPer10s: 190 } },
   })
   unreliable(it, random)

@@ -91,6 +91,7 @@ test(`a day of ${CALLS} calls from all phone systems, with repetitions, disorder
   const phones = await phoneSystems()
   const analysts = { requestsPerMinute: 1_000_000 }
   await using it = await install({
+    tickMs: 1_000,
     vendors: { ...phones, ...sandboxVendors('xosum', 'transcripto', 'hubspot') },
     settings: {
       'sandbox-xosum': analysts,

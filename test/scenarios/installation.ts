@@ -39,6 +39,8 @@ export interface InstallOptions {
   /** Further keys of a connection. */
   settings?: Record<string, Record<string, unknown>>
   random?: () => number
+  /** The clock stops only at multiples of this, in ms: a crowd's due moments come together. Default 1. */
+  tickMs?: number
   /** Begins with a copy of this store instead of an empty one, and at this time instead of noon. */
   goesOn?: { store: string; at: number }
 }
@@ -94,6 +96,7 @@ export async function install(options: InstallOptions = {}): Promise<Installatio
   let clock = options.goesOn?.at ?? START
   const now = () => clock
   const random = options.random ?? seeded(1)
+  const { tickMs = 1 } = options
   const signer = createSigner()
   const logged: string[] = []
   const canaries = createCanaries()
@@ -246,13 +249,13 @@ export async function install(options: InstallOptions = {}): Promise<Installatio
         await it.work()
         const next = await nextMoment()
         if (!Number.isFinite(next) || next > until) return
-        clock = Math.max(clock, Math.ceil(next))
+        clock = Math.max(clock, Math.ceil(next / tickMs) * tickMs)
       }
     },
     pass: async (ms) => {
       const until = clock + ms
       await it.settle(ms)
-      clock = until
+      clock = Math.max(clock, until)
       await it.work()
     },
     advance: (ms) => {
