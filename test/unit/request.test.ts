@@ -177,14 +177,19 @@ describe('JSON', () => {
       expect(thrown(() => json(text))).toEqual(invalid('^The body is no valid JSON$'))
     },
   )
-  test('the bounds never refuse or change what JSON.stringify writes', () => {
+  /** Whole numbers that a double may have rounded are ids, and come as text. */
+  const withIds = (_: string, value: unknown) =>
+    Number.isInteger(value) && !Number.isSafeInteger(value) && /^-?\d+$/.test(String(value))
+      ? String(value)
+      : value
+  test('the bounds never refuse what JSON.stringify writes, nor change anything but such ids', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 5 }), (value) => {
         const text = JSON.stringify(value)
         fc.pre(!/__proto__|constructor|prototype/.test(text))
-        expect(json(text)).toEqual(JSON.parse(text))
+        expect(json(text)).toEqual(JSON.parse(text, withIds))
       }),
-      { numRuns: 200 },
+      { numRuns: 200, examples: [[2 ** 53], [-(2 ** 60)]] },
     )
   })
 })
