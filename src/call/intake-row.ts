@@ -2,9 +2,8 @@ import { suggest } from '../config/suggest.ts'
 import { type IntakeCall, intakeCall } from './intake.ts'
 
 /**
- * A row of a CSV as a call that is handed in. The columns are those of CyberDev's two files
- * (https://docs.cyberdev.app/api-reference/batch-upload and /transcriptions, read 2026-11-20), so that one file does for
- * both, and the fields of a call by their own names.
+ * A row of a CSV as a call that is handed in. The columns are those that an analysis service asks for in files of many
+ * calls (docs/api.md says which one), so that one file does for both, and the fields of a call by their own names.
  */
 
 interface Column {

@@ -5,7 +5,7 @@ import type { Connection } from '../config/model.ts'
 import type { Verification } from '../connector/verification.ts'
 import { weaknessOf } from '../connector/weakness.ts'
 import type { Deps } from '../pipeline/deps.ts'
-import { compared } from '../pipeline/missed.ts'
+import { compared, type Missed } from '../pipeline/missed.ts'
 import type { Store } from '../store/port.ts'
 import { type Api, needs } from './auth.ts'
 import { exactly } from './parameters.ts'
@@ -77,14 +77,18 @@ export function mountConnections(app: OpenAPIHono<Api>, deps: Pick<Deps, 'store'
   const { store, config, now } = deps
   app.openapi(list, async (c) => {
     const ids = [...config.connections.keys()]
+    const connections = [...config.connections.values()]
     const [steps, breakers, refusals, last, { lists, missed }] = await Promise.all([
       countSteps(store),
       store.db.selectFrom('breakers').selectAll().execute(),
       countRefusals(store, now() - DAY_MS),
       lastDeliveries(store, ids),
-      compared(store),
+      // Where nothing is compared there is nothing to ask for.
+      connections.some(({ reconcile }) => reconcile)
+        ? compared(store)
+        : { lists: [], missed: new Map<string, Missed>() },
     ])
-    const items = [...config.connections.values()].map((one) => {
+    const items = connections.map((one) => {
       const breaker = breakers.find((row) => row.connection === one.id)
       const refused = refusals.filter((row) => row.connection === one.id)
       const count = (state: string) =>

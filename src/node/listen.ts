@@ -18,7 +18,7 @@ const LIMITS = {
 const PACE = { graceMs: 60_000, bytesPerSecond: 32 * 1024, everyMs: 5_000 }
 
 /** Requests begun in one turn of the loop: enough to keep it busy, few enough for hundreds of turns a second. */
-const PER_TURN = 32
+export const PER_TURN = 32
 
 export interface Listener {
   /** `http://127.0.0.1:8080` */
@@ -57,7 +57,7 @@ export async function listen({ fetch, host, port, pace = PACE }: ListenOptions):
  * Begins few requests in one turn of the event loop. libuv (1.52) accepts one connection a turn: when thousands of open
  * ones each have a request in it, a turn lasts a second, and those who wait to be accepted wait until the others are done.
  */
-function fewATurn(fetch: ListenOptions['fetch']): ListenOptions['fetch'] {
+export function fewATurn(fetch: ListenOptions['fetch']): ListenOptions['fetch'] {
   const waiting: (() => void)[] = []
   let begun = 0
   let next = 0
@@ -80,7 +80,9 @@ function fewATurn(fetch: ListenOptions['fetch']): ListenOptions['fetch'] {
       return fetch(request)
     }
     return new Promise((resolve, reject) => {
-      waiting.push(() => Promise.resolve(fetch(request)).then(resolve, reject))
+      // Async: what is thrown here would end the process, and is the answer to this one request.
+      const begin = async () => fetch(request)
+      waiting.push(() => begin().then(resolve, reject))
     })
   }
 }

@@ -306,6 +306,17 @@ describe('a recording', () => {
     expect(sent.filter((path) => path === '/connect/token')).toHaveLength(2)
   })
 
+  it('of a withheld number is told by the journal alone: nothing would join it with the log', async () => {
+    const { vendor, ctx } = pbx()
+    vendor.place?.(sample({ id: 'withheld', customerPhone: 'anonymous' }))
+    vendor.place?.(sample({ id: 'shown' }))
+    expect(
+      (await listed(ctx, NOW - 86_400_000)).map(
+        ({ facts }) => facts.from?.phoneRaw ?? facts.dialed?.phoneRaw,
+      ),
+    ).toEqual([sample().customerPhone])
+  })
+
   it('of a withheld number is that of the agent', async () => {
     const { vendor, ctx } = pbx()
     vendor.place?.(sample({ id: 'withheld', customerPhone: 'anonymous' }))

@@ -322,7 +322,7 @@ describe('one call', () => {
     expect(await count('/v1/calls')).toBe(1)
     expect(await count('/v1/deliveries')).toBe(1)
     expect(await count('/v1/issues')).toBe(1)
-    expect(await count('/v1/connections')).toBe(5)
+    expect(await count('/v1/connections')).toBe(4)
     expect(await count(`/v1/calls/${call.id}`)).toBe(7)
   })
 
