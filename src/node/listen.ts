@@ -20,6 +20,9 @@ const PACE = { graceMs: 60_000, bytesPerSecond: 32 * 1024, everyMs: 5_000 }
 /** Requests begun in one turn of the loop: enough to keep it busy, few enough for hundreds of turns a second. */
 export const PER_TURN = 32
 
+/** And in a turn after one that let somebody in: more may stand at the door, and every turn lets in one. */
+const PER_TURN_AT_THE_DOOR = 1
+
 export interface Listener {
   /** `http://127.0.0.1:8080` */
   url: string
@@ -39,7 +42,9 @@ export interface ListenOptions {
 }
 
 export async function listen({ fetch, host, port, pace = PACE }: ListenOptions): Promise<Listener> {
-  const server = createAdaptorServer({ fetch: fewATurn(fetch), serverOptions: LIMITS }) as Server
+  const turns = fewATurn(fetch)
+  const server = createAdaptorServer({ fetch: turns.fetch, serverOptions: LIMITS }) as Server
+  server.on('connection', turns.letIn)
   cutSlow(server, pace)
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(inWords(error, port, host)))
@@ -55,15 +60,24 @@ export async function listen({ fetch, host, port, pace = PACE }: ListenOptions):
 
 /**
  * Begins few requests in one turn of the event loop. libuv (1.52) accepts one connection a turn: when thousands of open
- * ones each have a request in it, a turn lasts a second, and those who wait to be accepted wait until the others are done.
+ * ones each have a request in it, a turn lasts a second, and those who wait to be accepted wait until the others are
+ * done. `letIn` is told of each that is accepted; while they come, one request is begun for one let in.
  */
-export function fewATurn(fetch: ListenOptions['fetch']): ListenOptions['fetch'] {
+export function fewATurn(fetch: ListenOptions['fetch']): {
+  fetch: (request: Request) => Promise<Response> | Response
+  letIn: () => void
+} {
   const waiting: (() => void)[] = []
+  let most = PER_TURN
   let begun = 0
   let next = 0
+  let isTurning = false
+  let hasLetIn = false
   const turn = () => {
+    most = hasLetIn ? PER_TURN_AT_THE_DOOR : PER_TURN
+    hasLetIn = false
     begun = 0
-    while (begun < PER_TURN && next < waiting.length) {
+    while (begun < most && next < waiting.length) {
       begun += 1
       waiting[next++]?.()
     }
@@ -71,19 +85,31 @@ export function fewATurn(fetch: ListenOptions['fetch']): ListenOptions['fetch'] 
       waiting.splice(0, next)
       next = 0
     }
-    if (begun > 0) setImmediate(turn)
+    isTurning = begun > 0 || most < PER_TURN
+    if (isTurning) setImmediate(turn)
   }
-  return (request) => {
-    if (begun === 0) setImmediate(turn)
-    if (begun < PER_TURN && waiting.length === 0) {
-      begun += 1
-      return fetch(request)
-    }
-    return new Promise((resolve, reject) => {
-      // Async: what is thrown here would end the process, and is the answer to this one request.
-      const begin = async () => fetch(request)
-      waiting.push(() => begin().then(resolve, reject))
-    })
+  const keepTurning = () => {
+    if (isTurning) return
+    isTurning = true
+    setImmediate(turn)
+  }
+  return {
+    fetch(request) {
+      keepTurning()
+      if (begun < most && waiting.length === 0) {
+        begun += 1
+        return fetch(request)
+      }
+      return new Promise((resolve, reject) => {
+        // Async: what is thrown here would end the process, and is the answer to this one request.
+        const begin = async () => fetch(request)
+        waiting.push(() => begin().then(resolve, reject))
+      })
+    },
+    letIn() {
+      hasLetIn = true
+      keepTurning()
+    },
   }
 }
 

@@ -7,7 +7,7 @@ const request = new Request('http://127.0.0.1/')
 test('of a crowd few requests are begun in one turn of the loop, in their order, and all in the end', async () => {
   const begun: number[] = []
   let next = 0
-  const fetch = fewATurn(async () => {
+  const { fetch } = fewATurn(async () => {
     begun.push(next++)
     return new Response()
   })
@@ -23,8 +23,27 @@ test('of a crowd few requests are begun in one turn of the loop, in their order,
   expect(begun).toHaveLength(3 * PER_TURN + 1)
 })
 
+test('while callers are let in, one request is begun a turn, so that those at the door do not wait for the rest', async () => {
+  let begun = 0
+  const { fetch, letIn } = fewATurn(async () => {
+    begun += 1
+    return new Response()
+  })
+  letIn()
+  await turn()
+  const answers = Array.from({ length: 10 }, () => fetch(request))
+  expect(begun).toBe(1)
+  letIn()
+  await turn()
+  expect(begun).toBe(2)
+  // Nobody came in the last turn.
+  await turn()
+  expect(begun).toBe(10)
+  await Promise.all(answers)
+})
+
 test('what a request that had to wait throws is its own failure', async () => {
-  const fetch = fewATurn(() => {
+  const { fetch } = fewATurn(() => {
     if (calls++ >= PER_TURN) throw new TypeError('thrown at once')
     return new Response()
   })
