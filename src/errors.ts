@@ -162,6 +162,12 @@ export const ERRORS = {
     'It is not known whether the vendor carried out the request',
     'Look in the vendor’s own list, then rerun the call',
   ),
+  several_records: kind(
+    500,
+    'never',
+    'Several records of the CRM fit this call alike',
+    'Choose one: cordboard choose <call> <type>/<id>',
+  ),
   unmatched_result: kind(
     500,
     'never',

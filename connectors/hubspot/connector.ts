@@ -1,29 +1,22 @@
 import type { Call } from '../../src/call/call.ts'
-import {
-  type Candidate,
-  type CheckResult,
-  type ConnectorContext,
-  type CrmRecord,
-  defineConnector,
-  type WritePart,
-  type WrittenParts,
-} from '../../src/connector/contract.ts'
+import { type CheckResult, type ConnectorContext, defineConnector } from '../../src/connector/contract.ts'
+import { numberToMatch } from '../../src/connector/crm-plan.ts'
+import type { Candidate, CrmRecord, WritePart, WrittenParts } from '../../src/connector/crm-role.ts'
 import { readAs } from '../../src/connector/read.ts'
 import type { Verification } from '../../src/connector/verification.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { companySearch, contactSearch, emailSearch, existingId, hubspot, instantSearch } from './client.ts'
 import {
   type Activity,
+  asCandidates,
   byId,
   CONTACT_PROPERTIES,
-  carriesRef,
-  isOwn,
+  carriesOurs,
   nameChanges,
   nameOf,
   newContact,
   plan,
   REF_PROPERTIES,
-  rank,
   updatable,
   withNumber,
   withRef,
@@ -77,13 +70,13 @@ async function match(call: Call, ctx: Context): Promise<Candidate[]> {
     const reason = 'the phone system named this record'
     if (known) return [withUrl({ type: 'contact', id: known.id, ...nameOf(known), reason })]
   }
-  const phone = call.customer?.phone
-  if (!phone || call.direction === 'internal' || isOwn(phone, ctx.config, ctx.region)) return []
+  const phone = numberToMatch(call, ctx.config, ctx.region)
+  if (phone === null) return []
   const contacts = withNumber(await contactsBy(phone, ctx), phone, ctx.region)
-  if (contacts.length > 0) return rank('contact', contacts, ctx.config, ctx.now()).map(withUrl)
+  if (contacts.length > 0) return asCandidates('contact', contacts, ctx.now()).map(withUrl)
   // Second class, and searches are the scarcest budget: asked only when no person has the number.
   const companies = withNumber(await api.search('company', companySearch(phone)), phone, ctx.region)
-  return rank('company', companies, ctx.config, ctx.now()).map(withUrl)
+  return asCandidates('company', companies, ctx.now()).map(withUrl)
 }
 
 async function contactsBy(phone: string, ctx: Context): Promise<CrmObject[]> {
@@ -181,9 +174,9 @@ async function find(
   const beside = await onRecord(kind, record.target, ctx)
   const at = part.fields.hs_timestamp
   const ours =
-    beside.find((found) => carriesRef(found, key)) ??
+    beside.find((found) => carriesOurs(found, key)) ??
     (at === undefined ? [] : await hubspot(ctx).search(kind, instantSearch(at, REF_PROPERTIES))).find(
-      (found) => carriesRef(found, key),
+      (found) => carriesOurs(found, key),
     )
   return ours?.id ?? null
 }
@@ -223,7 +216,7 @@ async function findContact({ fields }: WritePart, ctx: Context): Promise<string 
     byEmail.length > 0 || phone === undefined
       ? byEmail
       : withNumber(await contactsBy(phone, ctx), phone, ctx.region)
-  return rank('contact', same, ctx.config, ctx.now())[0]?.id ?? null
+  return asCandidates('contact', same, ctx.now())[0]?.id ?? null
 }
 
 // ── Credentials ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { crmKeys } from '../../src/connector/crm-plan.ts'
 import { secretList, secretValue } from '../../src/connector/secret.ts'
 
 const recordId = z.string().regex(/^\d{1,20}$/, 'a HubSpot id: digits')
@@ -18,43 +19,19 @@ export const config = z.object({
     .describe('date segment of the API paths; HubSpot supports each for 18 months'),
   portalId: recordId.optional().describe('account (Hub) id: without it there are no links to records'),
   appUrl: url.default('https://app.hubspot.com').describe('where people open records'),
-  ownNumbers: z
-    .array(z.string().min(1).max(64))
-    .default([])
-    .describe('the organisation’s own lines: a record that carries one is never matched by it'),
-  tieBreak: z
-    .array(z.enum(['owner', 'activity']))
-    .default(['owner', 'activity'])
-    .describe('which of several contacts with the same number comes first; the oldest one decides at last'),
-  owners: z
+  ...crmKeys(recordId),
+  note: z
     .object({
-      by: z
-        .literal('email')
-        .default('email')
-        .describe('the agent’s e-mail address is looked up among the owners'),
-      map: z
-        .record(z.string().min(1).max(320), recordId)
-        .default({})
-        .describe('agent’s extension, id or e-mail address → owner id, where the address is not known'),
-      fallback: recordId.optional().describe('owner id of calls whose agent is no owner; default: no owner'),
+      transcript: z
+        .boolean()
+        .default(false)
+        .describe('write the transcript into the note, as far as it fits'),
+      file: z
+        .boolean()
+        .default(false)
+        .describe('attach the whole transcript to the note as a file (scope files)'),
     })
     .prefault({}),
-  note: z
-    .object({ transcript: z.boolean().default(false).describe('write the transcript into the note') })
-    .prefault({}),
-  tasks: z.boolean().default(true).describe('a task for each promise the analysis found, ten at most'),
-  taskDueMs: z
-    .int()
-    .min(0)
-    .max(31_536_000_000)
-    .default(86_400_000)
-    .describe('when a task is due, after the call'),
-  recordingLinks: z
-    .boolean()
-    .default(false)
-    .describe(
-      'put the recording’s address on the call: only where it plays without credentials and does not expire',
-    ),
   externalIdProperty: z
     .string()
     .regex(/^[a-z][a-z0-9_]{0,99}$/)

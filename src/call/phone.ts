@@ -104,6 +104,28 @@ export function nationalForm(e164: string): string | null {
   return parsePhoneNumberFromString(e164)?.nationalNumber ?? null
 }
 
+/**
+ * The spellings in which people and programs store a number, the likeliest first, for CRMs that search for what stands in the
+ * field: +33612345678, 0612345678, 06 12 34 56 78, +33 6 12 34 56 78, 0033612345678, 33612345678, 612345678.
+ */
+export function phoneSpellings(e164: string): string[] {
+  const number = parsePhoneNumberFromString(e164)
+  const digits = e164.replace(/\D/g, '')
+  if (!number) return [...new Set([e164, `00${digits}`, digits])]
+  const national = number.formatNational()
+  return [
+    ...new Set([
+      e164,
+      national.replace(/\D/g, ''),
+      national,
+      number.formatInternational(),
+      `00${digits}`,
+      digits,
+      number.nationalNumber,
+    ]),
+  ]
+}
+
 /** Country codes of one and two digits (ITU E.164); every other one has three. */
 const COUNTRY_CODE = /^(?:1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|\d{3})/
 

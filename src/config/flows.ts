@@ -2,6 +2,7 @@ import { normalisePhone } from '../call/phone.ts'
 import type { Connector } from '../connector/contract.ts'
 import { type Condition, conditionOf } from './filter.ts'
 import { contentHash } from './hash.ts'
+import { type FieldMapping, mappingOf, pathFault } from './mapping.ts'
 import type { Flow } from './model.ts'
 import { type ConfigProblem, orList, pathText } from './problem.ts'
 import type { FlowEntry } from './schema.ts'
@@ -19,17 +20,26 @@ export async function loadFlows(
   const flows: Flow[] = []
   const names = new Map<string, number>()
   for (const [index, entry] of entries) {
+    const named = { ...entry, write: Array.isArray(entry.write) ? entry.write : Object.keys(entry.write) }
     for (const key of ['from', 'analyze', 'write'] as const) {
-      for (const [i, id] of entry[key].entries()) {
-        const problem = referenceProblem(id, key, entry[key].indexOf(id) < i, connectors)
-        if (problem) problems.push({ path: pathText(['flows', index, key, i]), ...problem })
+      for (const [i, id] of named[key].entries()) {
+        const problem = referenceProblem(id, key, named[key].indexOf(id) < i, connectors)
+        const at = Array.isArray(entry[key]) ? i : id
+        if (problem) problems.push({ path: pathText(['flows', index, key, at]), ...problem })
       }
     }
-    const name = entry.name ?? [entry.from.join(' + '), ...entry.analyze, entry.write.join(' + ')].join(' → ')
+    const mapped = mappings(entry.write, connectors)
+    problems.push(
+      ...mapped.problems.map(({ at, ...problem }) => ({
+        ...problem,
+        path: pathText(['flows', index, 'write', ...at]),
+      })),
+    )
+    const name = entry.name ?? [entry.from.join(' + '), ...entry.analyze, named.write.join(' + ')].join(' → ')
     const first = names.get(name)
     if (first !== undefined) problems.push(sameName(index, first, name))
     else names.set(name, index)
-    const { from, analyze, write, unknownCaller } = entry
+    const { from, analyze, unknownCaller, prefer } = entry
     const version = (await contentHash(entry)).slice(0, 16)
     const refused = refusedNumbers(entry, region)
     problems.push(
@@ -42,14 +52,41 @@ export async function loadFlows(
       name,
       from,
       analyze,
-      write,
+      write: named.write,
+      fields: mapped.fields,
       unknownCaller,
+      prefer,
       when: conditionOf(entry.when),
       noAnalysis: noAnalysisOf(entry, refused.numbers),
       version,
     })
   }
   return { flows, problems }
+}
+
+/** What each CRM gets into fields of the operator's own. */
+function mappings(
+  write: FlowEntry['write'],
+  connectors: ReadonlyMap<string, Connector | null>,
+): { fields: Map<string, FieldMapping>; problems: (Omit<ConfigProblem, 'path'> & { at: string[] })[] } {
+  const fields = new Map<string, FieldMapping>()
+  const problems: (Omit<ConfigProblem, 'path'> & { at: string[] })[] = []
+  for (const [id, rule] of Array.isArray(write) ? [] : Object.entries(write)) {
+    if (typeof rule !== 'function' && Object.keys(rule).length === 0) continue
+    const crm = connectors.get(id)?.crm
+    if (crm && !crm.fields) {
+      const expected = 'no fields: this CRM has none on its record of a call'
+      const fix = `Name ${id} without fields: { ${JSON.stringify(id)}: {} }`
+      problems.push({ at: [id], what: `${id} takes no fields of your own`, expected, seen: 'fields', fix })
+    }
+    for (const [name, path] of typeof rule === 'function' ? [] : Object.entries(rule)) {
+      const fault = pathFault(path)
+      const expected = 'a path into the analysis, or into the call after "call."'
+      if (fault) problems.push({ at: [id, name], what: 'This path leads nowhere', expected, ...fault })
+    }
+    fields.set(id, mappingOf(rule))
+  }
+  return { fields, problems }
 }
 
 function referenceProblem(

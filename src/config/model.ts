@@ -1,6 +1,8 @@
 import type { Call, Direction, MEDIA, Result } from '../call/call.ts'
 import type { Connector } from '../connector/contract.ts'
+import type { Preference } from '../connector/crm-role.ts'
 import type { Condition } from './filter.ts'
+import type { FieldMapping } from './mapping.ts'
 
 /** The configuration after it was read, checked and its secrets resolved: what the rest of the program sees. */
 export interface Config {
@@ -54,7 +56,11 @@ export interface Flow {
   /** Analysis connections in order of preference; empty: the call's own facts are written. */
   analyze: readonly string[]
   write: readonly string[]
+  /** CRM connection → what is written into fields of the operator's own. */
+  fields: ReadonlyMap<string, FieldMapping>
   unknownCaller: 'create' | 'skip' | 'unmatched'
+  /** Which of several records with one number is taken; where it leaves more than one, a person chooses. */
+  prefer: readonly Preference[]
   /** Hash of the flow as written: steps record it. */
   version: string
 }

@@ -2,7 +2,9 @@ import { isSupportedCountry } from 'libphonenumber-js/max'
 import { z } from 'zod'
 import { DIRECTIONS, MEDIA, RESULTS } from '../call/call.ts'
 import type { Connector } from '../connector/contract.ts'
+import { PREFERENCES } from '../connector/crm-role.ts'
 import { DURATION, durationMs } from './duration.ts'
+import type { FieldRule } from './mapping.ts'
 import type { FlowRule } from './model.ts'
 import { publicUrlFault, withoutTrailingSlash } from './public-url.ts'
 
@@ -133,9 +135,24 @@ const flowKeys = {
   name: z.string().min(1).max(128).optional(),
   from: z.array(connectionId).min(1, 'at least one telephony connection'),
   analyze: z.array(connectionId).describe('analysis connections in order of preference'),
-  write: z.array(connectionId).describe('CRM connections'),
   unknownCaller: z.enum(['create', 'skip', 'unmatched']).default('unmatched'),
+  prefer: z
+    .array(z.enum(PREFERENCES))
+    .max(PREFERENCES.length)
+    .default(['open deal', 'last activity'])
+    .describe(
+      'which of several records with one number is taken, the first rule first; where they leave more than one, a person chooses',
+    ),
 }
+
+const fieldName = z.string().regex(/^[A-Za-z][\w.]{0,254}$/, 'the name of a field, as the CRM’s API has it')
+const fieldPaths = z
+  .record(fieldName, z.string().min(1).max(400))
+  .describe('the CRM’s name of a field → where its value stands: scores.csat, summary, call.talkMs')
+const intoCrms = <Rule extends z.ZodType>(rule: Rule) =>
+  z
+    .union([z.array(connectionId), z.record(connectionId, rule)], 'CRM connections, or each with its fields')
+    .describe('CRM connections; as an object, each with what goes into fields of your own')
 
 const fileKeys = {
   $schema: z.string().optional(),
@@ -182,6 +199,7 @@ export const jsonFile = z.strictObject({
   flows: z.array(
     z.strictObject({
       ...flowKeys,
+      write: intoCrms(fieldPaths),
       when: flowFilter.optional(),
       noAnalysis: z.strictObject({ ...noAnalysisKeys, when: flowFilter.optional() }).optional(),
     }),
@@ -196,6 +214,12 @@ export const configFile = z.strictObject({
   flows: z.array(
     z.strictObject({
       ...flowKeys,
+      write: intoCrms(
+        z.union(
+          [fieldPaths, z.custom<FieldRule>((value) => typeof value === 'function')],
+          'fields, or a function',
+        ),
+      ),
       when: rule.optional(),
       noAnalysis: z.strictObject({ ...noAnalysisKeys, when: rule.optional() }).optional(),
     }),

@@ -3,6 +3,7 @@ import type { Analysis, Part, Transcript } from '../call/analysis.ts'
 import type { Call, Recording } from '../call/call.ts'
 import type { CallEvent } from '../call/facts.ts'
 import type { CordboardError } from '../errors.ts'
+import type { CrmChange, CrmRole } from './crm-role.ts'
 import type { Signer } from './platform.ts'
 import type { VerifiableRequest, Verification } from './verification.ts'
 
@@ -109,8 +110,13 @@ export interface InboundRequest extends VerifiableRequest {
   receivedAt: string
 }
 
-/** Either what the request says, or why it says nothing to us. */
-export type Received<Event> = { events: Event[] } | { ignored: string }
+/**
+ * Either what the request says, or why it says nothing to us. `lookUp`: ids of calls of which it says only that there is
+ * something to read (`TelephonyRole.lookUp`). `changes`: what happened to records of a CRM.
+ */
+export type Received<Event> =
+  | { events: Event[]; lookUp?: readonly string[]; changes?: readonly CrmChange[] }
+  | { ignored: string }
 
 /** What the pure side of a connector gets: its configuration, no network, no clock. */
 export interface MapContext<Config> {
@@ -159,6 +165,8 @@ export interface TelephonyRole<Config> {
   recordingUrl?(recording: Recording, call: Call, ctx: ConnectorContext<Config>): Promise<string | null>
   /** Calls by the vendor's own list, in pages. What begins at `until` or later may be left out, where the vendor can. */
   calls?(since: string, ctx: ConnectorContext<Config>, until?: string): AsyncIterable<CallEvent[]>
+  /** Calls by their ids, where a webhook brings only those. What is not there any more, or is ours, is left out. */
+  lookUp?(ids: readonly string[], ctx: ConnectorContext<Config>): Promise<CallEvent[]>
   subscribe?(url: string, ctx: ConnectorContext<Config>): Promise<void>
   /** How long to wait for a recording nobody announced, in ms from when the call's end is heard of; default 120,000. */
   recordingWaitMs?: number
@@ -298,75 +306,6 @@ export interface AnalysisRole<Config> {
   batch?: BatchSide<Config>
   /** What is left; null: not told. With no more than `reserve` (default 0) nothing is submitted. */
   quota?(ctx: ConnectorContext<Config>): Promise<{ left: number | null; unit: string; reserve?: number }>
-}
-
-// ── CRM ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-export interface Candidate {
-  /** `contact`, `company`, `lead` … as the CRM calls it. */
-  type: string
-  id: string
-  name?: string
-  /** Why it is here, in words for the operator: "same number, last activity 3 days ago". Holds no number. */
-  reason: string
-  url?: string
-}
-
-/** Everything that is known of a call when it is written. */
-export interface CrmRecord {
-  call: Call
-  analysis: Analysis | null
-  /** The CRM record it belongs to; null when the flow says `unmatched`. */
-  target: { type: string; id: string } | null
-}
-
-/** One external creation. `fields` is what will be sent; its hash decides whether an update is needed. */
-export interface PlannedPart {
-  /** `call`, `note`, `task-1` …: unique within the write-back, stable over time. */
-  key: string
-  kind: 'contact' | 'call' | 'note' | 'task' | 'file'
-  fields: Record<string, string>
-}
-
-export interface WritePart extends PlannedPart {
-  /** The CRM's id from an earlier write: update this one instead of creating. */
-  externalId: string | null
-  /** Stable key of this part for CRMs with a unique property. */
-  idempotencyKey: string
-}
-
-/** Ids of the parts written so far, by part key: a note is attached to the call of the same write-back. */
-export type WrittenParts = Readonly<Record<string, string>>
-
-export interface CrmRole<Config> {
-  /** How long a fresh record may be missing from the CRM's search, in ms. */
-  indexLagMs: number
-  /** Best first. */
-  match(call: Call, ctx: ConnectorContext<Config>): Promise<Candidate[]>
-  /** Pure: which parts this record needs, in the order they are written. The contact of an unknown caller is not here. */
-  plan(record: CrmRecord, ctx: MapContext<Config>): PlannedPart[]
-  /** The contact to create for an unknown caller; absent: this CRM creates none. */
-  newContact?(call: Call, ctx: MapContext<Config>): PlannedPart | null
-  /**
-   * Creates the part, or updates it when it has an externalId. Returns the CRM's id. After a request that may have
-   * created something it must not throw `rejected` or `not_found`: those say that nothing happened.
-   */
-  write(
-    part: WritePart,
-    record: CrmRecord,
-    written: WrittenParts,
-    ctx: ConnectorContext<Config>,
-  ): Promise<{ id: string }>
-  /** Was this part created by an attempt whose end is not known? Absent: the step parks instead of guessing. */
-  find?(
-    part: WritePart,
-    record: CrmRecord,
-    written: WrittenParts,
-    ctx: ConnectorContext<Config>,
-  ): Promise<string | null>
-  /** A page of the record for people. */
-  recordUrl?(target: { type: string; id: string }, config: Config): string | null
-  callback?: WebhookSide<Config, CallEvent>
 }
 
 // ── The object ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,7 +1,7 @@
 import type { z } from '@hono/zod-openapi'
 import type { Analysis } from '../call/analysis.ts'
 import type { Config } from '../config/model.ts'
-import type { Candidate } from '../connector/contract.ts'
+import type { Candidate } from '../connector/crm-role.ts'
 import { CordboardError } from '../errors.ts'
 import { callOf } from '../pipeline/call-row.ts'
 import type { Store } from '../store/port.ts'

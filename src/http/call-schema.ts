@@ -44,7 +44,7 @@ const candidate = z.object({
 export const writeBack = z.object({
   id: z.string(),
   connection: z.string(),
-  state: z.enum(['matched', 'written', 'skipped', 'failed']),
+  state: z.enum(['matched', 'undecided', 'written', 'skipped', 'failed']),
   target: z
     .object({ type: z.string(), id: z.string(), reason: z.string().nullable(), url: z.string().nullable() })
     .nullable(),

@@ -1,14 +1,18 @@
-import type { Candidate } from '../connector/contract.ts'
+import type { Call } from '../call/call.ts'
+import type { Flow } from '../config/model.ts'
+import type { Candidate, CrmRole } from '../connector/crm-role.ts'
 import { CordboardError } from '../errors.ts'
-import type { WritebackRow } from '../store/schema.ts'
+import type { CallRow, WritebackRow } from '../store/schema.ts'
 import { callOf } from './call-row.ts'
+import { choose } from './choose.ts'
 import { writebackId } from './restored.ts'
 import { callRow, notYet } from './round.ts'
 import { flowOf, newStep, type Outcome, type Running } from './step.ts'
 
 /**
  * match: which record of the CRM the call belongs to. Once found it stays, so that a later round writes to the same
- * record; an operator's choice is never changed. An unknown caller is handled by the flow's rule.
+ * record; an operator's choice is never changed. Of several with one number the flow's rule takes one, or a person does; an
+ * unknown caller is handled by the flow's rule.
  */
 export async function match(running: Running): Promise<Outcome> {
   const { deps, step, connection } = running
@@ -41,20 +45,25 @@ export async function match(running: Running): Promise<Outcome> {
 
   const call = callOf(row)
   const isInternal = call.direction === 'internal'
-  const candidates = isInternal ? [] : await role.match(call, running.context())
-  const verdict = isInternal
-    ? 'internal'
-    : decide(candidates, flow.unknownCaller, call.customer?.phone ?? null, role.newContact !== undefined)
+  const candidates = isInternal ? [] : await role.match(call, running.context(), flow.prefer)
+  const again = candidates.length === 0 && !isInternal ? lookAgainAt(role, call, row) : 0
+  if (again > deps.now()) {
+    return { again, says: 'nobody has this number yet: looked again when the CRM’s search has caught up' }
+  }
+  const { verdict, target, says } = decide(candidates, flow, {
+    call,
+    isLogged: row.connection === connection.id,
+    creates: role.newContact !== undefined,
+  })
   const skips = verdict === 'skip' || verdict === 'internal'
-  const [best] = candidates
   const writeback: WritebackRow = {
     id: known?.id ?? (await writebackId(deps.signer, row, connection.id)),
     call_id: row.id,
     connection: connection.id,
-    state: skips ? 'skipped' : 'matched',
-    target_type: best?.type ?? null,
-    target_id: best?.id ?? null,
-    target_reason: best?.reason ?? REASONS[verdict],
+    state: skips ? 'skipped' : verdict === 'several' ? 'undecided' : 'matched',
+    target_type: target?.type ?? null,
+    target_id: target?.id ?? null,
+    target_reason: says,
     candidates: JSON.stringify(candidates.slice(0, 20)),
     chosen: 0,
     matched_at: deps.now(),
@@ -72,29 +81,55 @@ export async function match(running: Running): Promise<Outcome> {
         .where('writebacks.target_id', 'is', null)
         .where('writebacks.chosen', '=', 0),
     )
-  if (skips) return { done: REASONS[verdict], guards, queries: [save] }
-  const found =
-    best &&
-    `${best.type}: ${best.reason} (${candidates.length === 1 ? '1 candidate' : `${candidates.length} candidates`})`
-  return { done: found ?? REASONS[verdict], guards, queries: [save], next }
+  const queries = [save]
+  if (verdict === 'several') {
+    const fix = `Choose one: cordboard choose ${row.id} <type>/<id>, or give the flow ${flow.name} a rule with prefer`
+    return { failed: new CordboardError('several_records', says, { fix }), guards, queries }
+  }
+  if (skips) return { done: says, guards, queries }
+  return { done: target ? `${target.type}: ${says}` : says, guards, queries, next }
+}
+
+/** Whoever was entered during the call may not show in the CRM's search yet. */
+function lookAgainAt({ indexLagMs }: CrmRole<unknown>, { customer, endedAt }: Call, row: CallRow): number {
+  if (!customer?.phone) return 0
+  return (endedAt === undefined ? row.started_at : Date.parse(endedAt)) + indexLagMs
+}
+
+interface Verdict {
+  verdict: 'match' | 'several' | 'logged' | 'create' | 'skip' | 'unmatched' | 'internal'
+  target: Candidate | null
+  says: string
+}
+
+function decide(
+  candidates: readonly Candidate[],
+  { prefer, unknownCaller }: Flow,
+  { call, isLogged, creates }: { call: Call; isLogged: boolean; creates: boolean },
+): Verdict {
+  const none = (verdict: keyof typeof REASONS): Verdict => ({ verdict, target: null, says: REASONS[verdict] })
+  if (call.direction === 'internal' && !isLogged) return none('internal')
+  const { best, why } = choose(candidates, prefer)
+  if (best) {
+    const count = candidates.length === 1 ? '1 candidate' : `${candidates.length} candidates`
+    return {
+      verdict: 'match',
+      target: best,
+      says: `${best.reason === why ? why : `${why}: ${best.reason}`} (${count})`,
+    }
+  }
+  // It stands in the CRM already, on whichever records it was put there.
+  if (isLogged) return none('logged')
+  if (candidates.length > 0) return { verdict: 'several', target: null, says: why }
+  // A caller without a public number cannot be created: the call is written without a contact.
+  if (unknownCaller === 'create' && (!call.customer?.phone || !creates)) return none('unmatched')
+  return none(unknownCaller)
 }
 
 const REASONS = {
-  match: 'found',
   create: 'nobody has this number: a contact is created',
   skip: 'nobody has this number: not written, as the flow says',
   unmatched: 'nobody has this number: written without a contact',
   internal: 'an internal call: not written',
+  logged: 'the CRM’s own record of the call',
 } as const
-
-/** A caller without a public number cannot be created: the call is written without a contact. */
-function decide(
-  candidates: readonly Candidate[],
-  rule: 'create' | 'skip' | 'unmatched',
-  phone: string | null,
-  creates: boolean,
-): 'match' | 'create' | 'skip' | 'unmatched' {
-  if (candidates.length > 0) return 'match'
-  if (rule === 'create' && (phone === null || !creates)) return 'unmatched'
-  return rule
-}

@@ -1,5 +1,5 @@
 import type { Call } from '../call/call.ts'
-import type { PlannedPart } from '../connector/contract.ts'
+import type { CrmRecord, PlannedPart } from '../connector/crm-role.ts'
 import type { Query } from '../store/port.ts'
 import type { PersonRow } from '../store/schema.ts'
 import { partOf, type Writing, writePart } from './write-part.ts'
@@ -64,10 +64,13 @@ export async function person(writing: Writing, call: Call, phone: string): Promi
   if (!taken || taken.length === 0) {
     return { again: deps.now() + LOOKS_AGAIN_MS, says: 'another call of the same person came first' }
   }
-  const result = await writePart(writing, planned, { call, analysis: null, target: null }, {})
+  const result = await writePart(writing, planned, newcomer(call), {})
   if ('again' in result) return result
   return becomes(writing, phone, { type: planned.kind, id: result.id })
 }
+
+/** What is written when the caller is: of the call only who it was counts. */
+const newcomer = (call: Call): CrmRecord => ({ call, analysis: null, target: null, fields: {}, logged: null })
 
 /** The CRM, asked after its index had time to show the contact, says that nobody has the number: it was deleted. */
 function isStale({ role, writeback }: Writing, { created_at: at }: PersonRow): boolean {
@@ -90,7 +93,7 @@ async function ofAnother(
   // Its end is not known, and nobody has come to find out.
   if (!role.find) return 'waits'
   const sent = { ...planned, externalId: null, idempotencyKey: `${reserved.writeback_id}-${planned.key}` }
-  const found = await role.find(sent, { call, analysis: null, target: null }, {}, running.context())
+  const found = await role.find(sent, newcomer(call), {}, running.context())
   if (found !== null) return { type: planned.kind, id: found }
   return deps.now() < part.intent_at + role.indexLagMs ? 'waits' : 'free'
 }

@@ -22,6 +22,7 @@ const PARKED: ReadonlySet<ErrorCode> = new Set([
   'connection_gone',
   'flow_gone',
   'ambiguous',
+  'several_records',
   'blocked_address',
 ])
 

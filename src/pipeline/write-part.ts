@@ -1,4 +1,4 @@
-import type { CrmRecord, CrmRole, PlannedPart, WritePart } from '../connector/contract.ts'
+import type { CrmRecord, CrmRole, PlannedPart, WritePart } from '../connector/crm-role.ts'
 import { asCordboardError, CordboardError } from '../errors.ts'
 import type { Guard } from '../store/port.ts'
 import type { CallRow, WritebackPartRow, WritebackRow } from '../store/schema.ts'
@@ -34,8 +34,12 @@ export async function writePart(
   const { deps } = running
   const hash = await hashOf(deps.signer, { fields: planned.fields, target: record.target })
   const known = await partOf(running, writeback.id, planned.key)
-  const externalId = known?.external_id ?? null
+  const own = planned.kind === 'call' ? record.logged?.id : undefined
+  const externalId = known?.external_id ?? own ?? null
   if (externalId !== null && known?.hash === hash) return { id: externalId, says: null }
+  // The CRM's own record of the call, to which nothing is added.
+  if (own !== undefined && known === undefined && Object.keys(planned.fields).length === 0)
+    return { id: own, says: null }
 
   const part: WritePart = { ...planned, externalId, idempotencyKey: `${writeback.id}-${planned.key}` }
   const stands = async (id: string) => {

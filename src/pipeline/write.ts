@@ -1,5 +1,5 @@
 import type { Analysis } from '../call/analysis.ts'
-import type { CrmRecord } from '../connector/contract.ts'
+import type { CrmRecord } from '../connector/crm-role.ts'
 import { CordboardError } from '../errors.ts'
 import { callOf } from './call-row.ts'
 import { person } from './person.ts'
@@ -33,16 +33,20 @@ export async function write(running: Running): Promise<Outcome> {
   const writing: Writing = { running, role, writeback, row, doubt }
 
   const call = callOf(row)
+  // The CRM told of the call: its own record of it is the one that is written to.
+  const isLogged = row.connection === connection.id
   const { target_type: type, target_id: id } = writeback
   let target = id === null || type === null ? null : { type, id }
-  if (!target && flow.unknownCaller === 'create' && call.customer?.phone) {
+  if (!target && !isLogged && flow.unknownCaller === 'create' && call.customer?.phone) {
     const made = await person(writing, call, call.customer.phone)
     if (made && 'again' in made) return made
     target = made
   }
 
   const analysis = row.analysis === null ? null : (JSON.parse(row.analysis) as Analysis)
-  const record: CrmRecord = { call, analysis, target }
+  const logged = isLogged ? { id: row.external_id } : null
+  const fields = flow.fields.get(connection.id)?.of(call, analysis) ?? {}
+  const record: CrmRecord = { call, analysis, target, fields, logged }
   const { id: connectionId, settings: config, region } = connection
   const written: Record<string, string> = {}
   const says: string[] = []

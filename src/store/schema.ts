@@ -253,7 +253,7 @@ export interface WritebackRow {
   id: string
   call_id: string
   connection: string
-  state: 'matched' | 'written' | 'skipped' | 'failed'
+  state: 'matched' | 'undecided' | 'written' | 'skipped' | 'failed'
   target_type: string | null
   target_id: string | null
   /** Why this record, in words. */

@@ -8,8 +8,9 @@ import { configJsonSchema } from '../../src/config/json-schema.ts'
 import { type LoadOptions, loadConfig } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/model.ts'
 import { suggest } from '../../src/config/suggest.ts'
-import type { AnalysisRole, Connector, CrmRole, TelephonyRole } from '../../src/connector/contract.ts'
+import type { AnalysisRole, Connector, TelephonyRole } from '../../src/connector/contract.ts'
 import { defineConnector } from '../../src/connector/contract.ts'
+import type { CrmRole } from '../../src/connector/crm-role.ts'
 import { secretList, secretValue } from '../../src/connector/secret.ts'
 
 const telephony: TelephonyRole<unknown> = {}

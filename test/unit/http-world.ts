@@ -131,6 +131,8 @@ export async function openWorld(overrides: Partial<AppDeps> = {}) {
           when: undefined,
           analyze: ['scribe'],
           write: ['crm'],
+          fields: new Map(),
+          prefer: [],
           unknownCaller: 'create',
           version: 'v1',
         },

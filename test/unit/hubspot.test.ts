@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { connector } from '../../connectors/hubspot/connector.ts'
-import { carriesRef, escapeHtml, toHtml, withRef } from '../../connectors/hubspot/map.ts'
+import { carriesOurs, withRef } from '../../connectors/hubspot/map.ts'
 import type { Analysis } from '../../src/call/analysis.ts'
 import type { Call, Result } from '../../src/call/call.ts'
-import type { ConnectorContext, CrmRecord, PlannedPart, WritePart } from '../../src/connector/contract.ts'
+import type { ConnectorContext } from '../../src/connector/contract.ts'
+import type { CrmRecord, PlannedPart, WritePart } from '../../src/connector/crm-role.ts'
+import { asHtml, escapeHtml } from '../../src/connector/crm-text.ts'
 import { loadSubject } from '../kit/connector/fixtures.ts'
 import { readFolder } from '../kit/connector/folder.ts'
 import { CUSTOMER, commonCall, SAMPLE_ANALYSIS } from '../kit/connector/samples.ts'
@@ -27,6 +29,8 @@ const recordOf = (call: Partial<Call>, analysis: Analysis | null = null): CrmRec
   call: { ...commonCall(), ...call },
   analysis,
   target: null,
+  fields: {},
+  logged: null,
 })
 const planned = (call: Partial<Call>, analysis: Analysis | null = null, settings: Settings = {}) =>
   crm.plan(recordOf(call, analysis), mapContext(settings))
@@ -240,7 +244,7 @@ describe('the analysis on the record', () => {
     const sent = withRef('note', part.fields, `wbk_${'0'.repeat(26)}-note`).hs_note_body ?? ''
     expect(sent.length).toBeLessThanOrEqual(65_536)
     expect(sent.length).toBeGreaterThan(64_000)
-    expect(sent).toContain('[Shortened: HubSpot keeps at most 65,536 characters]</p><p>Cordboard ref wbk_')
+    expect(sent).toContain('[Shortened: the rest does not fit into this field]</p><p>Cordboard ref wbk_')
     expect(sent.isWellFormed()).toBe(true)
     expect(sent).not.toMatch(/&(?!amp;|lt;|gt;|quot;|#39;)/)
     expect(sent.split('<p>').length).toBe(sent.split('</p>').length)
@@ -248,7 +252,7 @@ describe('the analysis on the record', () => {
 
   test('every length of one long paragraph stays within its limit', () => {
     for (let max = 80; max < 140; max++) {
-      const html = toHtml([{ label: 'A:', text: '<😀&'.repeat(200) }], max)
+      const html = asHtml([{ label: 'A:', text: '<😀&'.repeat(200) }], max)
       expect(html.length).toBeLessThanOrEqual(max)
       expect(html.isWellFormed()).toBe(true)
     }
@@ -267,16 +271,16 @@ describe('whose call it is', () => {
   test.each(stored)('a contact whose number is written %s is found', async (phone) => {
     const world = await open()
     const id = world.sandbox.addContact?.({ name: 'Jean', phone })
-    expect((await crm.match(commonCall(), ctxOf(world)))[0]?.id).toBe(id)
+    expect((await crm.match(commonCall(), ctxOf(world), []))[0]?.id).toBe(id)
   })
 
   test('a mobile number counts as well, and a number of another country with the same end does not', async () => {
     const world = await open()
     world.sandbox.addContact?.({ name: 'Elsewhere', phone: '+44 639980142' })
     world.sandbox.addContact?.({ name: 'Longer', phone: '+33199639980142' })
-    expect(await crm.match(commonCall(), ctxOf(world))).toEqual([])
+    expect(await crm.match(commonCall(), ctxOf(world), [])).toEqual([])
     const id = await post(world, 'contacts', { firstname: 'Jean', mobilephone: '06 39 98 01 42' })
-    expect((await crm.match(commonCall(), ctxOf(world)))[0]?.id).toBe(id)
+    expect((await crm.match(commonCall(), ctxOf(world), []))[0]?.id).toBe(id)
   })
 
   test('of several with one number: an owner first, then the last contacted, then the last changed, then the oldest', async () => {
@@ -288,7 +292,7 @@ describe('whose call it is', () => {
     const changed = await add('changed', { lastmodifieddate: '2026-03-03T09:00:00Z' })
     const contacted = await add('contacted', { notes_last_contacted: String(world.now() - 3 * 86_400_000) })
     const owned = await add('owned', { hubspot_owner_id: '7' })
-    const found = await crm.match(commonCall(), ctxOf(world))
+    const found = await crm.match(commonCall(), ctxOf(world), [])
     expect(found.map(({ id }) => id)).toEqual([owned, contacted, changed, older, younger])
     expect(found[1]).toMatchObject({
       type: 'contact',
@@ -298,17 +302,17 @@ describe('whose call it is', () => {
     })
     const byActivity: Context = { ...ctxOf(world), config: mapContext({ tieBreak: ['activity'] }).config }
     const settings = { ...byActivity.config, baseUrl: 'https://hubspot.example.com' }
-    expect((await crm.match(commonCall(), { ...byActivity, config: settings }))[0]?.id).toBe(contacted)
+    expect((await crm.match(commonCall(), { ...byActivity, config: settings }, []))[0]?.id).toBe(contacted)
   })
 
   test('a company comes only when no person has the number', async () => {
     const world = await open()
     const company = await post(world, 'companies', { name: 'Dupont SARL', phone: CUSTOMER })
-    expect(await crm.match(commonCall(), ctxOf(world))).toMatchObject([
+    expect(await crm.match(commonCall(), ctxOf(world), [])).toMatchObject([
       { type: 'company', id: company, name: 'Dupont SARL' },
     ])
     const contact = world.sandbox.addContact?.({ name: 'Jean', phone: CUSTOMER })
-    expect(await crm.match(commonCall(), ctxOf(world))).toMatchObject([{ type: 'contact', id: contact }])
+    expect(await crm.match(commonCall(), ctxOf(world), [])).toMatchObject([{ type: 'contact', id: contact }])
   })
 
   const nobody: [string, Partial<Call>][] = [
@@ -320,7 +324,7 @@ describe('whose call it is', () => {
   test.each(nobody)('%s is nobody, and nothing is asked', async (_, call) => {
     const world = await open()
     world.sandbox.addContact?.({ name: 'Own line', phone: '+33199001234' })
-    expect(await crm.match({ ...commonCall(), ...call }, ctxOf(world))).toEqual([])
+    expect(await crm.match({ ...commonCall(), ...call }, ctxOf(world), [])).toEqual([])
     expect(world.requests()).toBe(0)
     if (call.direction || !call.customer?.phone) return
     expect(crm.newContact?.({ ...commonCall(), ...call }, mapContext())).toBeNull()
@@ -334,9 +338,9 @@ describe('whose call it is', () => {
       ...commonCall(),
       customer: { phone: CUSTOMER, phoneRaw: '', crm: { acme: id } },
     })
-    expect((await crm.match(customer(named), ctxOf(world)))[0]).toMatchObject({ id: named })
-    expect((await crm.match(customer('999'), ctxOf(world)))[0]).toMatchObject({ id: byNumber })
-    expect((await crm.match(customer('../owners'), ctxOf(world)))[0]).toMatchObject({ id: byNumber })
+    expect((await crm.match(customer(named), ctxOf(world), []))[0]).toMatchObject({ id: named })
+    expect((await crm.match(customer('999'), ctxOf(world), []))[0]).toMatchObject({ id: byNumber })
+    expect((await crm.match(customer('../owners'), ctxOf(world), []))[0]).toMatchObject({ id: byNumber })
   })
 
   test('an account that refuses the phone index is searched by its plain fields, all in the search budget', async () => {
@@ -345,7 +349,7 @@ describe('whose call it is', () => {
     world.sandbox.fail({ fault: { kind: 'status', status: 400, body: { message: 'no such property' } } })
     const buckets: (string | undefined)[] = []
     const ctx: Context = { ...ctxOf(world), fetch: spying(world.context(), buckets) }
-    expect((await crm.match(commonCall(), ctx))[0]?.id).toBe(id)
+    expect((await crm.match(commonCall(), ctx, []))[0]?.id).toBe(id)
     expect(buckets).toEqual(['search', 'search'])
   })
 
@@ -376,6 +380,8 @@ describe('written once', () => {
       call: commonCall(),
       analysis: SAMPLE_ANALYSIS,
       target: { type: 'contact', id },
+      fields: {},
+      logged: null,
     }
     const config = { connection: 'acme', config: world.config as Context['config'], region: 'FR' }
     const part = (key: string) =>
@@ -413,9 +419,9 @@ describe('written once', () => {
 
   test('our mark is a whole line: neither a longer key nor a quoted one counts', () => {
     const body = (text: string) => ({ id: '1', properties: { hs_note_body: text } })
-    expect(carriesRef(body('<div>Hello</div><p>Cordboard ref wbk_1-note</p>'), 'wbk_1-note')).toBe(true)
-    expect(carriesRef(body('<p>Cordboard ref wbk_1-note2</p>'), 'wbk_1-note')).toBe(false)
-    expect(carriesRef(body('<p>they said Cordboard ref wbk_1-note</p>'), 'wbk_1-note')).toBe(false)
+    expect(carriesOurs(body('<div>Hello</div><p>Cordboard ref wbk_1-note</p>'), 'wbk_1-note')).toBe(true)
+    expect(carriesOurs(body('<p>Cordboard ref wbk_1-note2</p>'), 'wbk_1-note')).toBe(false)
+    expect(carriesOurs(body('<p>they said Cordboard ref wbk_1-note</p>'), 'wbk_1-note')).toBe(false)
   })
 
   test('with a unique property HubSpot keeps one call, also when it was not put on its contact', async () => {
@@ -518,13 +524,13 @@ describe('what HubSpot refuses', () => {
   test.each(refusals)('%s', async (_, status, body, expected) => {
     const world = await open()
     world.sandbox.fail({ fault: { kind: 'status', status, body }, times: 2 })
-    expect(await failureOf(crm.match(commonCall(), ctxOf(world)))).toMatchObject(expected as object)
+    expect(await failureOf(crm.match(commonCall(), ctxOf(world), []))).toMatchObject(expected as object)
   })
 
   test('an account on the move is waited for as long as it says', async () => {
     const world = await open()
     world.sandbox.fail({ fault: { kind: 'status', status: 477, retryAfter: '3600' } })
-    expect(await failureOf(crm.match(commonCall(), ctxOf(world)))).toMatchObject({
+    expect(await failureOf(crm.match(commonCall(), ctxOf(world), []))).toMatchObject({
       code: 'vendor_down',
       retry: { afterMs: 3_600_000 },
     })
@@ -546,9 +552,9 @@ describe('what HubSpot refuses', () => {
   test('an answer that is no record is no success', async () => {
     const world = await open()
     world.sandbox.fail({ fault: { kind: 'status', status: 200, body: { ok: true } } })
-    expect(await failureOf(crm.match(commonCall(), ctxOf(world)))).toMatchObject({ code: 'vendor_down' })
+    expect(await failureOf(crm.match(commonCall(), ctxOf(world), []))).toMatchObject({ code: 'vendor_down' })
     world.sandbox.fail({ fault: { kind: 'status', status: 200 } })
-    expect(await failureOf(crm.match(commonCall(), ctxOf(world)))).toMatchObject({ code: 'vendor_down' })
+    expect(await failureOf(crm.match(commonCall(), ctxOf(world), []))).toMatchObject({ code: 'vendor_down' })
   })
 
   test('the stand-in counts ten seconds and searches as HubSpot does', async () => {
@@ -559,7 +565,7 @@ describe('what HubSpot refuses', () => {
     await world.advance(10_000)
     await post(world, 'contacts', {})
     expect(books(world, 'contact').length).toBe(4)
-    const searches = Array.from({ length: 6 }, () => failureOf(crm.match(commonCall(), ctxOf(world))))
+    const searches = Array.from({ length: 6 }, () => failureOf(crm.match(commonCall(), ctxOf(world), [])))
     expect(
       (await Promise.all(searches)).filter((failure) => failure?.code === 'rate_limited').length,
     ).toBeGreaterThan(0)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { CrmRecord, CrmRole, PlannedPart, WritePart } from '../../../src/connector/contract.ts'
+import type { CrmRecord, CrmRole, PlannedPart, WritePart } from '../../../src/connector/crm-role.ts'
 import type { Subject } from './fixtures.ts'
 import { CUSTOMER, commonCall, SAMPLE_ANALYSIS } from './samples.ts'
 import { booked, cutOff, openWorld, type World } from './world.ts'
@@ -11,7 +11,7 @@ export function crmTests(subject: Subject): void {
     test('a caller is found by number, with a reason that does not tell the number', async () => {
       const world = await openWorld(subject)
       const id = await addContact(world, role)
-      const [best] = await role.match(commonCall(), world.context())
+      const [best] = await role.match(commonCall(), world.context(), [])
       expect(best?.id).toBe(id)
       expect(best?.reason).toMatch(/\w/)
       expect(best?.reason).not.toMatch(/\d{6}/)
@@ -19,7 +19,7 @@ export function crmTests(subject: Subject): void {
 
     test('an unknown caller is not found', async () => {
       const world = await openWorld(subject)
-      expect(await role.match(commonCall(), world.context())).toEqual([])
+      expect(await role.match(commonCall(), world.context(), [])).toEqual([])
     })
 
     test('a plan is pure, and its keys are unique', async () => {
@@ -67,11 +67,17 @@ export function crmTests(subject: Subject): void {
         const part = role.newContact?.(commonCall(), context)
         if (!part) return
         expect(part.kind).toBe('contact')
-        const record: CrmRecord = { call: commonCall(), analysis: null, target: null }
+        const record: CrmRecord = {
+          call: commonCall(),
+          analysis: null,
+          target: null,
+          fields: {},
+          logged: null,
+        }
         const { id } = await role.write(fresh(part), record, {}, world.context())
         expect(world.sandbox.book().filter((entry) => entry.id === id).length).toBe(1)
         await world.advance(role.indexLagMs + 1000)
-        expect((await role.match(commonCall(), world.context()))[0]?.id).toBe(id)
+        expect((await role.match(commonCall(), world.context(), []))[0]?.id).toBe(id)
       })
     }
   })
@@ -93,12 +99,14 @@ async function addContact(world: World, role: CrmRole<unknown>): Promise<string>
 async function ready(subject: Subject, role: CrmRole<unknown>) {
   const world = await openWorld(subject)
   await addContact(world, role)
-  const [best] = await role.match(commonCall(), world.context())
+  const [best] = await role.match(commonCall(), world.context(), [])
   if (!best) throw new Error('the contact of the stand-in is not found')
   const record: CrmRecord = {
     call: commonCall(),
     analysis: SAMPLE_ANALYSIS,
     target: { type: best.type, id: best.id },
+    fields: {},
+    logged: null,
   }
   const plan = () => role.plan(record, { connection: 'acme', config: world.config, region: subject.region })
   return { world, record, plan, parts: plan() }

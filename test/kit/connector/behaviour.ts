@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { ConnectorContext } from '../../../src/connector/contract.ts'
+import type { CrmRecord } from '../../../src/connector/crm-role.ts'
 import { analysisTests } from './behaviour-analysis.ts'
 import { crmTests } from './behaviour-crm.ts'
 import { telephonyTests } from './behaviour-telephony.ts'
@@ -102,13 +103,19 @@ function operationsOf({ connector }: Subject): Operation[] {
           },
         }
       : null,
-    crm ? { name: 'match', prepare: async () => (ctx) => crm.match(commonCall(), ctx) } : null,
+    crm ? { name: 'match', prepare: async () => (ctx) => crm.match(commonCall(), ctx, []) } : null,
     crm
       ? {
           name: 'write',
           async prepare(world) {
             const id = world.sandbox.addContact?.({ name: 'Jean Dupont', phone: CUSTOMER }) ?? ''
-            const record = { call: commonCall(), analysis: SAMPLE_ANALYSIS, target: { type: 'contact', id } }
+            const record: CrmRecord = {
+              call: commonCall(),
+              analysis: SAMPLE_ANALYSIS,
+              target: { type: 'contact', id },
+              fields: {},
+              logged: null,
+            }
             const part = crm.plan(record, {
               connection: 'acme',
               config: world.config,

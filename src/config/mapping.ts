@@ -1,0 +1,126 @@
+import { type Analysis, analysis as analysisSchema } from '../call/analysis.ts'
+import { type Call, call as callSchema } from '../call/call.ts'
+import type { FieldValue } from '../connector/crm-role.ts'
+import { CordboardError } from '../errors.ts'
+import { suggest } from './suggest.ts'
+
+/**
+ * What a flow writes into fields of the operator's own: `{ Call_Score__c: 'scores.csat' }`, or in TypeScript a function of
+ * the call and its analysis. A path leads through the analysis, or after `call.` through the call.
+ */
+export type FieldRule =
+  | Readonly<Record<string, string>>
+  | ((call: Call, analysis: Analysis | null) => Readonly<Record<string, FieldValue | null | undefined>>)
+
+export interface FieldMapping {
+  /** The CRM's names of the fields, with what kind of value each gets; null: a function, nobody knows which. */
+  names: readonly { name: string; type: 'text' | 'number' }[] | null
+  /** Fields without a value are left out: nothing that stands in the CRM is cleared. */
+  of(call: Call, analysis: Analysis | null): Record<string, FieldValue>
+}
+
+/** Longer values are no field any more; the whole stands in the note. */
+const MAX_TEXT = 100_000
+const NUMBERS = new Set(['ringMs', 'talkMs', 'holdMs', 'totalMs'])
+
+export function mappingOf(rule: FieldRule): FieldMapping {
+  if (typeof rule === 'function') return { names: null, of: (call, analysis) => judged(rule, call, analysis) }
+  const paths = Object.entries(rule).map(([name, path]) => ({ name, path: path.split('.') }))
+  return {
+    names: paths.map(({ name, path }) => ({ name, type: isNumber(path) ? 'number' : 'text' })),
+    of(call, analysis) {
+      const root = { ...analysis, call }
+      return Object.fromEntries(
+        paths.flatMap(({ name, path }) => {
+          const value = valueAt(root, path)
+          return value === undefined ? [] : [[name, value]]
+        }),
+      )
+    },
+  }
+}
+
+/** What is wrong with a path; null: it leads somewhere. */
+export function pathFault(path: string): { seen: string; fix: string } | null {
+  const [first = '', second = '', third] = path.split('.')
+  const roots = [
+    ...Object.keys(analysisSchema.shape).filter((key) => key !== 'raw' && key !== 'transcript'),
+    'call',
+  ]
+  if (!roots.includes(first)) return unknown(path, first, roots)
+  if (first === 'call' && !Object.hasOwn(callSchema.shape, second))
+    return unknown(path, second, Object.keys(callSchema.shape))
+  // Only these have names of their own.
+  if (['scores', 'checklist', 'notes'].includes(first) && second === '')
+    return { seen: path, fix: `Say which one: ${first}.<name>` }
+  const deep =
+    first === 'call' ? third !== undefined && !DEEP.has(second) : second !== '' && !NAMED.has(first)
+  return deep ? { seen: path, fix: `Stop at ${first === 'call' ? `call.${second}` : first}` } : null
+}
+
+const NAMED = new Set(['scores', 'checklist', 'notes'])
+const DEEP = new Set(['source', 'from', 'dialed', 'customer', 'agent', 'meta'])
+
+function unknown(path: string, name: string, known: readonly string[]) {
+  const meant = suggest(name, known)
+  return {
+    seen: path,
+    fix: meant ? `Did you mean ${path.replace(name, meant)}?` : `Begin with one of ${known.join(', ')}`,
+  }
+}
+
+function isNumber([first = '', second = '']: readonly string[]): boolean {
+  return first === 'scores' || (first === 'call' && NUMBERS.has(second))
+}
+
+function valueAt(
+  root: Record<string, unknown>,
+  [first = '', ...rest]: readonly string[],
+): FieldValue | undefined {
+  // Names of scores, notes and questions may hold dots themselves.
+  const name = rest.join('.')
+  if (first === 'checklist') {
+    const items = (root.checklist ?? []) as NonNullable<Analysis['checklist']>
+    return items.find(({ question }) => question === name)?.answer
+  }
+  if (NAMED.has(first)) {
+    const named = (root[first] ?? {}) as Record<string, unknown>
+    return Object.hasOwn(named, name) ? plain(named[name]) : undefined
+  }
+  let value: unknown = root[first]
+  for (const key of rest) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined
+    value = (value as Record<string, unknown>)[key]
+  }
+  return plain(value)
+}
+
+/** Lists become one text; a score is its value. */
+function plain(value: unknown): FieldValue | undefined {
+  if (typeof value === 'number' || typeof value === 'boolean') return value
+  if (typeof value === 'string') return value === '' ? undefined : value.slice(0, MAX_TEXT)
+  if (Array.isArray(value)) return value.filter((item) => typeof item === 'string').join('; ') || undefined
+  if (typeof value === 'object' && value !== null && 'value' in value) return plain(value.value)
+  return undefined
+}
+
+function judged(
+  rule: Extract<FieldRule, (...given: never[]) => unknown>,
+  call: Call,
+  analysis: Analysis | null,
+): Record<string, FieldValue> {
+  let fields: unknown
+  try {
+    fields = rule(call, analysis)
+  } catch (cause) {
+    throw new CordboardError('config', 'The function that maps fields failed on this call', { cause })
+  }
+  if (typeof fields !== 'object' || fields === null)
+    throw new CordboardError('config', 'The function that maps fields gave no object')
+  return Object.fromEntries(
+    Object.entries(fields).flatMap(([name, value]) => {
+      const known = Array.isArray(value) ? undefined : plain(value)
+      return known === undefined ? [] : [[name, known]]
+    }),
+  )
+}
