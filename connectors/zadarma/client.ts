@@ -78,10 +78,13 @@ function isSettled(row: StatisticsRow, ctx: Context): boolean {
 async function listRows(from: number, to: number, ctx: Context): Promise<StatisticsRow[]> {
   const { timeZone } = ctx.config
   const rows: StatisticsRow[] = []
+  // In autumn the clock goes back within what is asked for: then the hour is asked for as a whole.
+  const backMs = Math.max(0, to - from - (wallMs(to, timeZone) - wallMs(from, timeZone)))
+  const aroundMs = backMs < 60_000 ? 0 : backMs
   for (;;) {
     const query = {
-      start: toWallClock(from, timeZone),
-      end: toWallClock(to, timeZone),
+      start: toWallClock(from - aroundMs, timeZone),
+      end: toWallClock(to + aroundMs, timeZone),
       version: '2',
       skip: String(rows.length),
       limit: String(ROWS_PER_REQUEST),
@@ -92,6 +95,9 @@ async function listRows(from: number, to: number, ctx: Context): Promise<Statist
     if (stats.length < ROWS_PER_REQUEST) return rows
   }
 }
+
+const wallMs = (ms: number, timeZone: string): number =>
+  Date.parse(`${toWallClock(ms, timeZone).replace(' ', 'T')}Z`)
 
 /** The account's clock proves the key and shows whether the configured zone is the account's. */
 export async function checkAccount(ctx: Context): Promise<CheckResult> {
