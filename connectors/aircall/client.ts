@@ -63,10 +63,11 @@ function missing(message: string, call: Call, ctx: Context): CordboardError {
 }
 
 /** Finished calls, oldest first. What is still going on is left to its webhooks. */
-export async function* listCalls(since: string, ctx: Context): AsyncIterable<CallEvent[]> {
+export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
   let from = Math.floor(Date.parse(since) / 1000)
+  const to = until === undefined ? {} : { to: String(Math.ceil(Date.parse(until) / 1000)) }
   for (let page = 1; ; page += 1) {
-    const query = { from: String(from), order: 'asc', per_page: String(PER_PAGE), page: String(page) }
+    const query = { from: String(from), ...to, order: 'asc', per_page: String(PER_PAGE), page: String(page) }
     const { calls, meta } = await get('/v1/calls', query, callPage, 'Aircall: list calls', ctx)
     yield calls.filter((call) => call.status === 'done').flatMap((call) => toListedEvents(call, ctx))
     if (meta?.next_page_link === undefined || calls.length === 0) return

@@ -60,8 +60,9 @@ export const createSandbox: CreateSandbox = (options) => {
 
   app.get('/v1/calls', (c) => {
     const from = Number(c.req.query('from') ?? 0) * 1000
+    const to = Number(c.req.query('to') ?? Number.POSITIVE_INFINITY) * 1000
     const all = [...calls.values()]
-      .filter(({ call }) => call.startedAt >= from)
+      .filter(({ call }) => call.startedAt >= from && call.startedAt <= to)
       .sort((a, b) => a.call.startedAt - b.call.startedAt)
     if (c.req.query('order') === 'desc') all.reverse()
     const { page, size } = pageOf(c)

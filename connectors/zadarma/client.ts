@@ -7,6 +7,7 @@ import type { CheckResult, ConnectorContext } from '../../src/connector/contract
 import { encodeAs, encodeHex, utf8 } from '../../src/connector/encoding.ts'
 import { failOn, scrub } from '../../src/connector/fail-on.ts'
 import { asObject, parseJson } from '../../src/connector/json.ts'
+import { listEnd } from '../../src/connector/list-end.ts'
 import { readAs } from '../../src/connector/read.ts'
 import { CordboardError, type ErrorCode } from '../../src/errors.ts'
 import { toListedEvents } from './map.ts'
@@ -60,7 +61,7 @@ export async function fetchRecording(recording: Recording, call: Call, ctx: Cont
 
 /** Finished calls, a day at a time: the statistics allow a month and 1,000 rows a request, three requests a minute. */
 export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
-  const to = Math.min(ctx.now(), until === undefined ? Number.POSITIVE_INFINITY : Date.parse(until))
+  const to = listEnd(ctx, until)
   for (let from = Date.parse(since); from < to; from += DAY_MS) {
     const rows = await listRows(from, Math.min(from + DAY_MS - 1000, to), ctx)
     const calls = Map.groupBy(rows, (row) => row.pbx_call_id)
