@@ -53,7 +53,8 @@ async function findRow(recording: Recording, ctx: Context): Promise<RecordingRow
       recording.key ===
         recordingKey({ id: row.id, leg: row.call_leg_id, startedAt: row.recording_started_at }),
   )
-  if (found || leg !== recording.key) return found
+  if (found) return found
+  if (leg !== recording.key) return nearest(recording, leg, data)
   try {
     const path = `/v2/recordings/${encodeURIComponent(recording.key)}`
     return (await get(path, {}, oneRecording, what, ctx)).data
@@ -61,6 +62,18 @@ async function findRow(recording: Recording, ctx: Context): Promise<RecordingRow
     if (error instanceof CordboardError && error.code === 'not_found') return undefined
     throw error
   }
+}
+
+/** Whether webhook and list say the same start to the second is not documented. */
+const MOST_OFF_MS = 2000
+
+function nearest(recording: Recording, leg: string, rows: readonly RecordingRow[]): RecordingRow | undefined {
+  const startedAt = Date.parse(recording.key.slice(leg.length + 1))
+  const off = (row: RecordingRow) =>
+    Math.abs(startedAt - Date.parse(row.recording_started_at?.slice(0, 19).concat('Z') ?? ''))
+  return rows
+    .filter((row) => row.call_leg_id === leg && off(row) <= MOST_OFF_MS)
+    .sort((a, b) => off(a) - off(b))[0]
 }
 
 function missing(recording: Recording, isListed: boolean, call: Call, ctx: Context): CordboardError {
