@@ -367,6 +367,12 @@ describe('the call log', () => {
     )
     expect(queued).toMatchObject({ talkMs: 127_000, agent: { id: '62264425016' } })
     expect(queued.recordings.map(({ key }) => key)).toEqual(['5', '6'])
+    const passedOn = [
+      { result: 'Accepted', duration: 20, startTime: '2026-03-04T11:21:00Z', extension: { id: 8 } },
+      { result: 'Accepted', duration: 90, startTime: '2026-03-04T11:20:10Z', extension: { id: 7 } },
+    ]
+    const inbound = { direction: 'Inbound', from: { phoneNumber: '+33639980142' }, legs: passedOn }
+    expect(fold(toRecordEvents(parsed(inbound), ctx))).toMatchObject({ talkMs: 90_000, agent: { id: '8' } })
   })
 })
 
@@ -412,7 +418,9 @@ describe('the subscription', () => {
   it('is made once, for twenty years, with the token', async () => {
     const world = account()
     await subscribe?.(HOOK, world.ctx)
+    const [once] = made(world)
     await subscribe?.(HOOK, world.ctx)
+    expect(made(world).map(({ id }) => id)).toEqual([once?.id])
     expect(made(world)).toMatchObject([
       { fields: { status: 'Active', deliveryMode: { address: HOOK }, expiresIn: 630_720_000 } },
     ])
@@ -436,6 +444,16 @@ describe('the subscription', () => {
     await subscribe?.(HOOK, world.ctx)
     expect(made(world)).toHaveLength(1)
     expect(made(world)[0]?.id).not.toBe(first.id)
+  })
+  it('of another address is neither taken for ours nor touched, dead or alive', async () => {
+    const world = account()
+    for (const path of ['other', 'dead']) await subscribe?.(`https://hooks.example.com/${path}`, world.ctx)
+    const [other, dead] = made(world)
+    if (!other || !dead) throw new Error('no subscriptions')
+    dead.fields.status = 'Blacklisted'
+    await subscribe?.(HOOK, world.ctx)
+    expect(made(world)).toHaveLength(3)
+    expect(made(world).slice(0, 2)).toEqual([other, dead])
   })
 })
 
