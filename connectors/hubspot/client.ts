@@ -27,8 +27,8 @@ import {
   owner,
   owners,
   type Property,
-  properties as propertyList,
   property,
+  properties as propertyList,
   type Search,
 } from './schema.ts'
 

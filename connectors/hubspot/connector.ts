@@ -1,5 +1,5 @@
-import { defineConnector, type WebhookSide } from '../../src/connector/contract.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
+import { defineConnector, type WebhookSide } from '../../src/connector/contract.ts'
 import { readAs } from '../../src/connector/read.ts'
 import type { Verification } from '../../src/connector/verification.ts'
 import { check } from './client/check.ts'

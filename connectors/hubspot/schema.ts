@@ -6,79 +6,83 @@ const recordId = z.string().regex(/^\d{1,20}$/, 'a HubSpot id: digits')
 const url = z.url({ protocol: /^https?$/ }).transform((value) => value.replace(/\/+$/, ''))
 
 /** The connection's keys. */
-export const config = z.object({
-  token: secretValue.describe('service key, private-app token or OAuth access token'),
-  appSecret: secretList
-    .optional()
-    .describe('client secret of the app that sends webhooks; service keys have none'),
-  baseUrl: url.default('https://api.hubapi.com'),
-  apiVersion: z
-    .string()
-    .regex(/^\d{4}-\d{2}(-beta)?$/)
-    .default('2026-03')
-    .describe('date segment of the API paths; HubSpot supports each for 18 months'),
-  portalId: recordId.optional().describe('account (Hub) id: without it there are no links to records'),
-  appUrl: url.default('https://app.hubspot.com').describe('where people open records'),
-  ...crmKeys(recordId),
-  note: z
-    .object({
-      transcript: z
-        .boolean()
-        .default(false)
-        .describe('write the transcript into the note, as far as it fits'),
-      file: z
-        .boolean()
-        .optional()
-        .describe(
-          'attach the whole transcript to the note as a private file (scope files); default: only where note.transcript is on and it does not fit',
-        ),
-      folder: z
-        .string()
-        .regex(/^\/[\w -]{1,100}(?:\/[\w -]{1,100}){0,4}$/, 'a folder of the files tool: "/cordboard"')
-        .default('/cordboard')
-        .describe('where such files lie in HubSpot’s files tool'),
-    })
-    .prefault({}),
-  calls: z
-    .boolean()
-    .default(false)
-    .describe('take the calls that others log in HubSpot: they are analysed and written back to their own record'),
-  recordingHosts: z
-    .array(z.string().regex(/^[a-z0-9.-]{1,253}$/, 'a host name in lower case, without a port'))
-    .default([])
-    .describe('hosts whose recording links are followed; default: any public one'),
-  recordingAuth: z
-    .enum(['none', 'bearer'])
-    .default('none')
-    .describe('bearer: recordings are fetched with a token; only from recordingHosts'),
-  recordingToken: secretValue
-    .optional()
-    .describe('the token for recordingAuth: bearer; default: the connection’s own'),
-  signature: z
-    .enum(['v3', 'v2', 'v1'])
-    .default('v3')
-    .describe('how HubSpot signs: v1 and v2 only for older apps that send no other'),
-  externalIdProperty: z
-    .string()
-    .regex(/^[a-z][a-z0-9_]{0,99}$/)
-    .optional()
-    .describe('a unique property of calls that you made: then HubSpot itself refuses a second record'),
-  requestsPer10s: z
-    .int()
-    .min(1)
-    .max(1_000_000)
-    .default(100)
-    .describe('the plan’s limit: 100, 110, 190 or 250'),
-  searchPerSecond: z
-    .int()
-    .min(1)
-    .max(1_000_000)
-    .default(4)
-    .describe('HubSpot allows 5 for the whole account'),
-}).refine(({ recordingAuth, recordingHosts }) => recordingAuth === 'none' || recordingHosts.length > 0, {
-  path: ['recordingHosts'],
-  error: 'name the hosts that may get the token',
-})
+export const config = z
+  .object({
+    token: secretValue.describe('service key, private-app token or OAuth access token'),
+    appSecret: secretList
+      .optional()
+      .describe('client secret of the app that sends webhooks; service keys have none'),
+    baseUrl: url.default('https://api.hubapi.com'),
+    apiVersion: z
+      .string()
+      .regex(/^\d{4}-\d{2}(-beta)?$/)
+      .default('2026-03')
+      .describe('date segment of the API paths; HubSpot supports each for 18 months'),
+    portalId: recordId.optional().describe('account (Hub) id: without it there are no links to records'),
+    appUrl: url.default('https://app.hubspot.com').describe('where people open records'),
+    ...crmKeys(recordId),
+    note: z
+      .object({
+        transcript: z
+          .boolean()
+          .default(false)
+          .describe('write the transcript into the note, as far as it fits'),
+        file: z
+          .boolean()
+          .optional()
+          .describe(
+            'attach the whole transcript to the note as a private file (scope files); default: only where note.transcript is on and it does not fit',
+          ),
+        folder: z
+          .string()
+          .regex(/^\/[\w -]{1,100}(?:\/[\w -]{1,100}){0,4}$/, 'a folder of the files tool: "/cordboard"')
+          .default('/cordboard')
+          .describe('where such files lie in HubSpot’s files tool'),
+      })
+      .prefault({}),
+    calls: z
+      .boolean()
+      .default(false)
+      .describe(
+        'take the calls that others log in HubSpot: they are analysed and written back to their own record',
+      ),
+    recordingHosts: z
+      .array(z.string().regex(/^[a-z0-9.-]{1,253}$/, 'a host name in lower case, without a port'))
+      .default([])
+      .describe('hosts whose recording links are followed; default: any public one'),
+    recordingAuth: z
+      .enum(['none', 'bearer'])
+      .default('none')
+      .describe('bearer: recordings are fetched with a token; only from recordingHosts'),
+    recordingToken: secretValue
+      .optional()
+      .describe('the token for recordingAuth: bearer; default: the connection’s own'),
+    signature: z
+      .enum(['v3', 'v2', 'v1'])
+      .default('v3')
+      .describe('how HubSpot signs: v1 and v2 only for older apps that send no other'),
+    externalIdProperty: z
+      .string()
+      .regex(/^[a-z][a-z0-9_]{0,99}$/)
+      .optional()
+      .describe('a unique property of calls that you made: then HubSpot itself refuses a second record'),
+    requestsPer10s: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .default(100)
+      .describe('the plan’s limit: 100, 110, 190 or 250'),
+    searchPerSecond: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .default(4)
+      .describe('HubSpot allows 5 for the whole account'),
+  })
+  .refine(({ recordingAuth, recordingHosts }) => recordingAuth === 'none' || recordingHosts.length > 0, {
+    path: ['recordingHosts'],
+    error: 'name the hosts that may get the token',
+  })
 
 export type Config = z.output<typeof config>
 

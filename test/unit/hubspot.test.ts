@@ -239,9 +239,8 @@ describe('the analysis on the record', () => {
 
   test('a note too long for HubSpot is cut between two characters, and says so', () => {
     const turns = Array.from({ length: 3000 }, () => ({ party: 'agent' as const, text: '<&>"😀'.repeat(5) }))
-    const part =
-      planned({}, { transcript: { turns } }, { note: { transcript: true } })[1] ?? expect.fail('no note')
-    const sent = withRef('note', part.fields, `wbk_${'0'.repeat(26)}-note`).hs_note_body ?? ''
+    const note = fields(planned({}, { transcript: { turns } }, { note: { transcript: true } }), 'note')
+    const sent = withRef('note', note, `wbk_${'0'.repeat(26)}-note`).hs_note_body ?? ''
     expect(sent.length).toBeLessThanOrEqual(65_536)
     expect(sent.length).toBeGreaterThan(64_000)
     expect(sent).toContain('[Shortened: the rest does not fit into this field]</p><p>Cordboard ref wbk_')
@@ -599,7 +598,7 @@ describe('the check', () => {
 
   test('deliveries without a secret of their own are never taken', () => {
     const { appSecret: _, ...withoutSecret } = subject.settings
-    const verification = crm.callback?.verify(connector.config.parse(withoutSecret))
+    const verification = connector.telephony?.webhook?.verify(connector.config.parse(withoutSecret))
     expect(verification).toMatchObject({ scheme: 'hmac', secrets: [] })
   })
 })

@@ -54,7 +54,11 @@ export async function check(ctx: Context): Promise<CheckResult> {
       grant('crm.objects.owners.read'),
     ),
     mayAttach(config)
-      ? allowed(api.mayUseFiles(), 'Files cannot be used: no transcript is attached to a note', grant('files'))
+      ? allowed(
+          api.mayUseFiles(),
+          'Files cannot be used: no transcript is attached to a note',
+          grant('files'),
+        )
       : null,
     checkUnique(api, config, warnings),
   ])
@@ -90,7 +94,8 @@ type Account = Awaited<ReturnType<ReturnType<typeof hubspot>['account']>>
 function accountOf(known: Account | null): { portal: string | null; says: string } {
   if (known === null) return { portal: null, says: 'account not named' }
   const portal = String(known.portalId)
-  const daily = known.daily === null ? '' : `, ${known.daily.left} of ${known.daily.limit} requests left today`
+  const daily =
+    known.daily === null ? '' : `, ${known.daily.left} of ${known.daily.limit} requests left today`
   return { portal, says: `account ${portal}${daily}` }
 }
 

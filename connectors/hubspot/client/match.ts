@@ -49,10 +49,7 @@ export async function contactsBy(phone: string, ctx: Context): Promise<CrmObject
   }
 }
 
-export function recordUrl(
-  target: { type: string; id: string },
-  { portalId, appUrl }: Config,
-): string | null {
+export function recordUrl(target: { type: string; id: string }, { portalId, appUrl }: Config): string | null {
   const objectType = { contact: '0-1', company: '0-2', deal: '0-3', ticket: '0-5' }[target.type]
   if (portalId === undefined || objectType === undefined) return null
   return `${appUrl}/contacts/${portalId}/record/${objectType}/${encodeURIComponent(target.id)}`

@@ -116,7 +116,8 @@ export async function recordingUrl(asked: Recording, _: Call, ctx: Context): Pro
 /** Whoever may log a call in HubSpot writes this link: where a token is sent is for the operator to say. */
 function reachable({ url }: Recording, { recordingHosts }: Config): URL {
   const link = url === undefined ? null : URL.parse(url)
-  if (link?.protocol !== 'https:') throw new CordboardError('not_found', 'HubSpot: the call has no link to its recording')
+  if (link?.protocol !== 'https:')
+    throw new CordboardError('not_found', 'HubSpot: the call has no link to its recording')
   if (recordingHosts.length === 0 || recordingHosts.includes(link.hostname)) return link
   throw new CordboardError('forbidden', `HubSpot: recordings at ${link.hostname} are not fetched`, {
     why: 'The connection names the hosts it may fetch recordings from, and this is none of them',

@@ -38,18 +38,18 @@ function changesOf(change: Change): CrmChange[] {
   if (what !== 'merge') return []
   // Merging may make a record of its own: then the one that was kept is gone as well.
   const into = newObjectId ?? primaryObjectId ?? id
-  const gone = [...mergedObjectIds, ...(primaryObjectId === undefined ? [] : [primaryObjectId])]
-  return [...new Set(gone)]
-    .filter((one) => one !== into)
-    .flatMap((one) => (into === undefined ? [] : [{ change: 'merged', type, id: one, into }]))
+  const gone = [...new Set([...mergedObjectIds, primaryObjectId])]
+  return gone.flatMap((one) =>
+    one === undefined || into === undefined || one === into
+      ? []
+      : [{ change: 'merged', type, id: one, into }],
+  )
 }
 
 /** A privacy deletion is told as an ordinary one too: what is erased is not only deleted. */
 function withoutDoubles(changes: readonly CrmChange[]): CrmChange[] {
   const erased = new Set(changes.flatMap((one) => (one.change === 'erased' ? [`${one.type}/${one.id}`] : [])))
-  const kept = changes.filter(
-    ({ change, type, id }) => change !== 'deleted' || !erased.has(`${type}/${id}`),
-  )
+  const kept = changes.filter(({ change, type, id }) => change !== 'deleted' || !erased.has(`${type}/${id}`))
   return [...new Map(kept.map((one) => [JSON.stringify(one), one])).values()]
 }
 
