@@ -43,7 +43,8 @@ export function createRecords({ now, nextId, region, indexLagMs }: RecordOptions
 
   function index(record: Stored): void {
     record.phones = phoneIndex(record, region)
-    for (const phone of [record.properties.phone, record.properties.mobilephone]) {
+    const { phone: desk, mobilephone: mobile } = record.properties
+    for (const phone of [desk, mobile, ...Object.values(record.phones)]) {
       const tail = phoneTail(phone ?? '')
       if (tail !== '') byTail.set(tail, (byTail.get(tail) ?? new Set()).add(record))
     }
