@@ -123,6 +123,23 @@ describe('what the flow’s rule asks for', () => {
     })
   })
 
+  test('a deal that went meanwhile is none that is known to be closed', async () => {
+    const world = await crowd()
+    const ctx = ctxOf(world)
+    const gone: Context = {
+      ...ctx,
+      async fetch(url, init) {
+        const response = await ctx.fetch(url, init)
+        if (!String(url).endsWith('/deals/batch/read') || String(url).includes('associations')) return response
+        return Response.json({ status: 'COMPLETE', results: [], errors: [], numErrors: 1 }, { status: 207 })
+      },
+    }
+    expect(await facts(gone, ['open deal'])).toMatchObject({
+      open: [undefined, undefined],
+      none: [undefined, false],
+    })
+  })
+
   test('a company’s deals count as well, and when a record was made is told', async () => {
     const world = await open()
     const [one, two] = [
@@ -160,7 +177,7 @@ describe('a number is found however it was typed', () => {
   test.each([...spellings, '06.39.98.01.42', '+33-639-98-01-42', '06 39 98 01 42 ext. 12'])(
     '%s by the index',
     async (phone) => {
-      const world = await open()
+      const world = await open({ region: 'FR' })
       const id = world.sandbox.addContact?.({ name: 'Jean', phone })
       expect((await crm.match(commonCall(), ctxOf(world), []))[0]?.id).toBe(id)
     },
