@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { ConnectorContext, FetchInit } from '../../../src/connector/contract.ts'
-import { failOn, readBounded } from '../../../src/connector/fail-on.ts'
+import { failOn, readBounded, scrub } from '../../../src/connector/fail-on.ts'
 import { CordboardError, type ErrorCode, type Retry } from '../../../src/errors.ts'
 import { type Config, type ErrorBody, errorBody } from '../schema.ts'
 
@@ -92,11 +92,13 @@ async function refusal(response: Response, what: string, now: () => number): Pro
     (thrown: unknown) => thrown,
   )
   if (!(error instanceof CordboardError)) throw error
+  // The sentence for people; the rest of the body is ids.
+  const vendorSaid = said.message === undefined ? error.vendorSaid : scrub(said.message)
   const scopes = status === 403 ? missingScopes(said) : []
   const existing = /Existing ID:\s*(\d{1,20})/i.exec(said.message ?? '')?.[1]
   return new CordboardError(error.code, error.message, {
     retry: headers.has('retry-after') ? error.retry : (pauseOf(status, said) ?? error.retry),
-    ...(error.vendorSaid === undefined ? {} : { vendorSaid: error.vendorSaid }),
+    ...(vendorSaid === undefined ? {} : { vendorSaid }),
     ...(scopes.length === 0
       ? {}
       : {
