@@ -88,11 +88,7 @@ describe('the whole transcript', () => {
     const ready = await written()
     const file = await put(ready, partOf(ready.parts, 'transcript'), {})
     const note = await put(ready, partOf(ready.parts, 'note'), { transcript: file.id })
-    const other = await put(
-      ready,
-      { key: 'other', kind: 'file', fields: { text: 'an offer' } },
-      {},
-    )
+    const other = await put(ready, { key: 'other', kind: 'file', fields: { text: 'an offer' } }, {})
     await ask(ready.world, 'PATCH', `/crm/objects/2026-03/notes/${note.id}`, {
       properties: { hs_attachment_ids: `${other.id};${file.id}` },
     })
