@@ -130,7 +130,8 @@ describe('what the flow’s rule asks for', () => {
       ...ctx,
       async fetch(url, init) {
         const response = await ctx.fetch(url, init)
-        if (!String(url).endsWith('/deals/batch/read') || String(url).includes('associations')) return response
+        if (!String(url).endsWith('/deals/batch/read') || String(url).includes('associations'))
+          return response
         return Response.json({ status: 'COMPLETE', results: [], errors: [], numErrors: 1 }, { status: 207 })
       },
     }
