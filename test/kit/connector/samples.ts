@@ -170,10 +170,8 @@ export async function playSampleCall(
     const received = side.receive(inboundRequest(signed), context)
     if (!('events' in received)) continue
     events.push(...received.events)
-    if (received.lookUp)
-      events.push(
-        ...((await world.subject.connector.telephony?.lookUp?.(received.lookUp, world.context())) ?? []),
-      )
+    const { lookUp } = world.subject.connector.telephony ?? {}
+    if (received.lookUp && lookUp) events.push(...(await lookUp(received.lookUp, world.context())))
   }
   return { call: foldEvents(events, { id: 'call_kit', connection: 'acme' }), events, refused }
 }
