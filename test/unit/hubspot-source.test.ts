@@ -217,6 +217,9 @@ describe('which calls are looked up', () => {
     expect(await mark({ hs_call_external_id: 'wbk_01KJT0QZ5M0000000000000KIT-call' })).toBe(0)
     expect(await mark({ hs_call_body: '<p>x</p><p>Cordboard ref wbk_1-call</p>' })).toBe(0)
     expect(await mark({ hs_call_external_id: 'a-dialler-7', hs_call_body: 'x' })).toBe(1)
+    const keyed = await open({ externalIdProperty: 'cordboard_key' })
+    const ours = await post(keyed, 'calls', { ...LOGGED, cordboard_key: 'wbk_1-call' })
+    expect(await lookUp(keyed, [ours])).toEqual([])
   })
 
   test('what is gone meanwhile is left out, ids are asked for once and in hundreds', async () => {
