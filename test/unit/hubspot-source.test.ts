@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { connector } from '../../connectors/hubspot/connector.ts'
-import { toEvent } from '../../connectors/hubspot/map/source.ts'
+import { toEvents } from '../../connectors/hubspot/map/source.ts'
 import { type CallEvent, callEvent } from '../../src/call/facts.ts'
 import { CUSTOMER, commonCall, sampleAudio, sampleCall } from '../kit/connector/samples.ts'
 import { failureOf, type World } from '../kit/connector/world.ts'
@@ -83,9 +83,15 @@ describe('a call that somebody else logged', () => {
             crm: { acme: contact },
           },
           agent: { id: '501', name: 'Alice Martin', email: 'alice.martin@example.com' },
-          recordings: [{ key: id, url: link, format: 'mp3', state: 'ready' }],
           recordingExpected: true,
         },
+      },
+      {
+        key: expect.stringMatching(new RegExp(`^${id}:recording:[0-9a-f]+$`)),
+        callId: id,
+        phase: 'recorded',
+        at,
+        facts: { recordings: [{ key: id, url: link, format: 'mp3', state: 'ready' }] },
       },
     ])
   })
@@ -156,7 +162,9 @@ describe('a call that somebody else logged', () => {
     'no link',
     'https://u:p@media.example.com/a',
   ])('%s is no recording', async (hs_call_recording_url) => {
-    expect((await eventOf({ hs_call_recording_url })).facts).not.toHaveProperty('recordings')
+    const world = await open()
+    const events = await lookUp(world, [await post(world, 'calls', { ...LOGGED, hs_call_recording_url })])
+    expect(events.map(({ phase }) => phase)).toEqual(['ended'])
   })
 
   test('of several contacts it is the other party that HubSpot names, else the one with the number, else the oldest', async () => {
@@ -190,7 +198,11 @@ describe('a call that somebody else logged', () => {
       properties: { firstname: 'n'.repeat(900), email: `${'e'.repeat(900)}@example.com` },
     }
     const owner = { id: '9', email: contact.properties.email, firstName: 'n'.repeat(900) }
-    const event = toEvent({ id: '7', properties }, { contacts: [contact], owner }, mapContext())
+    const [event = expect.fail('no event')] = toEvents(
+      { id: '7', properties },
+      { contacts: [contact], owner },
+      mapContext(),
+    )
     expect(callEvent.parse(event)).toEqual(event)
     expect(event.facts.from?.phoneRaw.length).toBe(256)
     expect(event.facts).not.toHaveProperty('startedAt')
@@ -314,8 +326,8 @@ describe('a recording that a call links to', () => {
   const play = async (settings: Settings = {}) => {
     const world = await open(settings)
     const id = world.sandbox.place?.(sampleCall())[0]?.body ?? ''
-    const [event] = await lookUp(world, [String(JSON.parse(id)[0].objectId)])
-    const recording = event?.facts.recordings?.[0] ?? expect.fail('no recording')
+    const events = await lookUp(world, [String(JSON.parse(id)[0].objectId)])
+    const recording = events.at(-1)?.facts.recordings?.[0] ?? expect.fail('no recording')
     return { world, recording }
   }
   const bearer = { recordingAuth: 'bearer', recordingHosts: ['hubspot.example.com'] }
