@@ -189,11 +189,13 @@ async function openDeals(type: string, records: readonly { ID: string }[], ctx: 
   return new Set(found.flat())
 }
 
-/** The user of an e-mail address; null when nobody has it, or it may not be asked for. */
-async function userOf(call: Call, ctx: Context): Promise<string | null> {
-  return idOfUser(ownerOf(call, ctx.config), ctx)
+/** Agents of Bitrix24's own telephony are its users. */
+function userOf(call: Call, ctx: Context): Promise<string | null> {
+  const own = call.source.connection === ctx.connection ? call.agent?.id : undefined
+  return idOfUser(own ?? ownerOf(call, ctx.config), ctx)
 }
 
+/** The user of an e-mail address; the fallback where nobody has it, or it may not be asked for. */
 async function idOfUser(owner: string | undefined, ctx: Context): Promise<string | null> {
   if (owner === undefined || !owner.includes('@')) return owner ?? null
   const { fallback = null } = ctx.config.owners

@@ -1,5 +1,4 @@
 import { type Context, Hono } from 'hono'
-import { z } from 'zod'
 import { asObject } from '../../src/connector/json.ts'
 import {
   type CreateSandbox,
@@ -8,6 +7,19 @@ import {
   type SandboxRecord,
   type SandboxWebhook,
 } from '../../src/connector/sandbox.ts'
+import {
+  answer,
+  type Fields,
+  isZoned,
+  keyOf,
+  MESSAGE,
+  phonesOf,
+  refused,
+  type Said,
+  text,
+  unknown,
+  zoned,
+} from './sandbox/said.ts'
 import { config } from './schema.ts'
 
 /**
@@ -22,10 +34,6 @@ interface Stored {
   fields: Fields
   searchableAt: number
 }
-type Fields = Record<string, unknown>
-type Said =
-  | { result: unknown; next?: number }
-  | { status: 400 | 401 | 403 | 404; error: string; says: string }
 type Method = (params: Fields) => Said
 
 const TOKEN_MS = 3_600_000
@@ -428,40 +436,4 @@ export const createSandbox: CreateSandbox = ({ now, random, baseUrl, account: gi
     const headers = { 'content-type': 'application/x-www-form-urlencoded' }
     return [{ says: 'ONVOXIMPLANTCALLEND', method: 'POST', path: '', headers, body: form.toString() }]
   }
-}
-
-const MESSAGE = z.object({
-  SIDE: z.enum(['User', 'Client']),
-  START_TIME: z.int().min(0),
-  STOP_TIME: z.int().min(1),
-  MESSAGE: z.string().min(1),
-})
-
-const text = (value: unknown): string =>
-  typeof value === 'string' || typeof value === 'number' ? String(value) : ''
-const zoned = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, '+00:00')
-const isZoned = (value: unknown): boolean => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d$/.test(text(value))
-const refused = (error: string, says: string): Said => ({ status: 400, error, says })
-const unknown = (error: string, says: string): Said => ({ status: 401, error, says })
-
-function phonesOf({ PHONE }: Fields): string[] {
-  return Array.isArray(PHONE) ? PHONE.map((phone) => text(asObject(phone)?.VALUE)) : []
-}
-
-function keyOf(fields: Fields): string | null {
-  const said = text(fields.COMMENT) || text(fields.DESCRIPTION)
-  return (
-    text(fields.EXTERNAL_CALL_ID) ||
-    text(fields.ORIGIN_ID) ||
-    (/Cordboard ref (\S+)\s*$/.exec(said)?.[1] ?? null)
-  )
-}
-
-function answer(c: Context, said: Said): Response {
-  if ('status' in said) return c.json({ error: said.error, error_description: said.says }, said.status)
-  const seconds = 1773130778
-  return c.json({
-    ...said,
-    time: { start: seconds, finish: seconds, operating_reset_at: seconds + 600, operating: 0 },
-  })
 }
