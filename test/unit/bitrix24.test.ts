@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { connector } from '../../connectors/bitrix24/connector.ts'
+import { toCallEvent } from '../../connectors/bitrix24/map.ts'
 import type { Analysis } from '../../src/call/analysis.ts'
 import type { Call, Result } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
@@ -54,9 +55,6 @@ const said = (world: World, kind: string) => books(world, kind).map(({ fields })
 
 async function ask(world: World, method: string, params: unknown): Promise<unknown> {
   const base = 'https://bitrix24.example.com'
-  const { clientId, clientSecret } = world.settings as Record<string, string>
-  void clientId
-  void clientSecret
   const token = await ctxOf(world).token('access', async () =>
     expect.fail('the connector has a token by now'),
   )
@@ -154,6 +152,7 @@ describe('what stands beside the call', () => {
     { party: 'customer' as const, text: ' My invoice is wrong ', startMs: 1700 },
     { party: 'customer' as const, text: '  ', startMs: 2500 },
     { party: 'agent' as const, text: 'I see', startMs: 3100, endMs: 3200 },
+    { party: 'customer' as const, text: 'Bye', startMs: 5000 },
   ]
   const spoken: Analysis = { ...SAMPLE_ANALYSIS, transcript: { turns } }
 
@@ -163,6 +162,7 @@ describe('what stands beside the call', () => {
       { SIDE: 'User', START_TIME: 0, STOP_TIME: 2, MESSAGE: 'Good morning' },
       { SIDE: 'Client', START_TIME: 1, STOP_TIME: 3, MESSAGE: 'My invoice is wrong' },
       { SIDE: 'User', START_TIME: 3, STOP_TIME: 4, MESSAGE: 'I see' },
+      { SIDE: 'Client', START_TIME: 5, STOP_TIME: 6, MESSAGE: 'Bye' },
     ])
     expect(part('note').fields.comment).not.toContain('Good morning')
     const call = (await crm.write(fresh(part('call')), record, {}, ctxOf(world))).id
@@ -462,6 +462,9 @@ describe('whose call it is', () => {
   test('a record that carries another number does not count', async () => {
     const { world } = await withRecords(['contact', { PHONE: [{ VALUE: '+32 639980142' }] }])
     expect(await crm.match(commonCall(), ctxOf(world), [])).toEqual([])
+    // The search knows digits; which country a number without a code is of, only the connection does.
+    const { world: german } = await withRecords(['contact', {}])
+    expect(await crm.match(commonCall(), { ...ctxOf(german), region: 'DE' }, [])).toEqual([])
   })
 
   test('facts for the rule are asked for when it looks at them', async () => {
@@ -483,6 +486,10 @@ describe('whose call it is', () => {
       { id: ids[0], isAgents: true, hasOpenDeal: false },
       { id: ids[1], isAgents: false, hasOpenDeal: true },
     ])
+    // Agents of Bitrix24's own calls are its users.
+    const own = { ...commonCall(), source: { connection: 'acme', callId: '1.2.3' }, agent: { id: '12' } }
+    const ofOwn = await crm.match(own, ctxOf(world), ['owner is the agent'])
+    expect(ofOwn.map(({ isAgents }) => isAgents)).toEqual([true, false])
   })
 
   test('a record that the phone system names is looked up first', async () => {
@@ -559,6 +566,23 @@ describe('what Bitrix24 tells of', () => {
     expect(await telephony.lookUp?.([other.id], off)).toEqual([])
   })
 
+  test('an entity of the id 0 is none', () => {
+    const row = {
+      CALL_ID: '1.2',
+      CALL_TYPE: '2',
+      CALL_START_DATE: '2026-03-11T15:28:46.000Z',
+      CRM_ENTITY_TYPE: 'CONTACT',
+    }
+    const facts = (id: string) => toCallEvent({ ...row, CRM_ENTITY_ID: id }, 'list', mapContext())?.facts
+    expect(facts('0')).not.toHaveProperty('customer')
+    expect(facts('275')).toMatchObject({ customer: { crm: { acme: 'contact:275' } } })
+  })
+
+  test('without a token of the application nothing is taken', () => {
+    const { config } = mapContext({ applicationToken: undefined })
+    expect(telephony.webhook?.verify(config)).toMatchObject({ scheme: 'token', secrets: [] })
+  })
+
   test('the list comes in pages of fifty, without ours', async () => {
     const world = await open()
     for (let nth = 0; nth < 120; nth++) world.sandbox.place?.(sampleCall())
@@ -574,9 +598,7 @@ describe('what Bitrix24 tells of', () => {
 
   test('a recording that is not there yet is asked for again; later it is not', async () => {
     const world = await open()
-    const call = { ...sampleCall(), audio: undefined }
-    const { audio, ...silent } = call
-    void audio
+    const { audio: _, ...silent } = sampleCall()
     const [webhook = expect.fail()] = world.sandbox.place?.(silent) ?? []
     const read = telephony.webhook?.receive(inboundRequest(rawWebhook(webhook, world.now())), mapContext())
     const [event = expect.fail()] = read && 'events' in read ? read.events : []
