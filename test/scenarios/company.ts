@@ -12,9 +12,7 @@ export interface OwnVendor {
 }
 
 /** Connection id → connector and its own keys, but for `baseUrl`. */
-export type Vendors = Readonly<
-  Record<string, { use: string | OwnVendor; settings: Record<string, unknown> }>
->
+export type Vendors = Readonly<Record<string, { use: string | OwnVendor; settings: Record<string, unknown> }>>
 
 export const usesOf = (vendors: Vendors, ...uses: string[]): string[] =>
   Object.keys(vendors).filter((id) => uses.some((use) => use === vendors[id]?.use))

@@ -168,7 +168,11 @@ const createSandbox: CreateSandbox = ({ account }) => {
     addContact: ({ name, phone }) => put('contact', { name, phone }),
     /** One line per call: what a dialler of the CRM's own wrote. */
     place: ({ id, customerPhone, startedAt }) => {
-      put('call', { phone: customerPhone, startedAt: new Date(startedAt).toISOString(), notes: 'own words' }, id)
+      put(
+        'call',
+        { phone: customerPhone, startedAt: new Date(startedAt).toISOString(), notes: 'own words' },
+        id,
+      )
       return []
     },
   }

@@ -17,9 +17,9 @@ async function logged(it: Installation, id: string, phone = '+33639980001'): Pro
 }
 const asked = (it: Installation, path: string) => it.wire.sent('desk').filter((line) => line === path).length
 const callsHere = async (it: Installation) =>
-  (await it.store.db.selectFrom('calls').select(['external_id', 'state']).orderBy('external_id').execute()).map(
-    (row) => [row.external_id, row.state],
-  )
+  (
+    await it.store.db.selectFrom('calls').select(['external_id', 'state']).orderBy('external_id').execute()
+  ).map((row) => [row.external_id, row.state])
 
 test('calls that a webhook only names are looked up in the lane of their CRM and become calls', async () => {
   await using it = await open()
