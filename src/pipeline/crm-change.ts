@@ -27,7 +27,8 @@ export async function crmChanges(
   return { queries, says }
 }
 
-function moved({ deps, connection }: Running, { change, type, id, into }: CrmChange): Query[] {
+function moved(running: Running, { change, type, id, into }: CrmChange): Query[] {
+  const { deps, connection } = running
   const { db } = deps.store
   const isMerged = change === 'merged' && into !== undefined
   const writebacks = db
@@ -53,12 +54,27 @@ function moved({ deps, connection }: Running, { change, type, id, into }: CrmCha
     .where('kind', '=', 'contact')
     .where('external_id', '=', id)
     .where('writeback_id', 'in', ours)
-  const people = isMerged ? db.updateTable('people').set({ external_id: into }) : db.deleteFrom('people')
-  const reserved = people
+  const reserved = isMerged
+    ? db
+        .updateTable('people')
+        .set({ external_id: into })
+        .where('connection', '=', connection.id)
+        .where('external_type', '=', type)
+        .where('external_id', '=', id)
+    : unreserve(running, { type, id })
+  return type === 'contact' ? [writebacks, made, reserved] : [writebacks, reserved]
+}
+
+/** The number of whoever we made it for. */
+function unreserve(
+  { deps, connection }: Pick<Running, 'deps' | 'connection'>,
+  { type, id }: Pick<CrmChange, 'type' | 'id'>,
+): Query {
+  return deps.store.db
+    .deleteFrom('people')
     .where('connection', '=', connection.id)
     .where('external_type', '=', type)
     .where('external_id', '=', id)
-  return type === 'contact' ? [writebacks, made, reserved] : [writebacks, reserved]
 }
 
 /** A person may have called for years: page by page, each complete by itself, so that a step that is cut off goes on. */
@@ -85,11 +101,7 @@ async function erase({ deps, connection, signal }: Running, { type, id }: CrmCha
     )
     erased += rows.length
   }
-  const reserved = db
-    .deleteFrom('people')
-    .where('connection', '=', connection.id)
-    .where('external_type', '=', type)
-    .where('external_id', '=', id)
+  const reserved = unreserve({ deps, connection }, { type, id })
   await deps.store.atomic([], [reserved, ...(await forgotten(deps, connection.id, { type, id }))])
   return erased
 }

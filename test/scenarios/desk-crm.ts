@@ -1,7 +1,8 @@
 import { Hono } from 'hono'
 import { z } from 'zod'
 import { type ConnectorContext, defineConnector } from '../../src/connector/contract.ts'
-import type { CrmRecord, PlannedPart, WritePart } from '../../src/connector/crm-role.ts'
+import { isOwnNumber, numberToMatch } from '../../src/connector/crm-plan.ts'
+import type { CrmRecord, PlannedPart, SetUp, WritePart } from '../../src/connector/crm-role.ts'
 import { failOn } from '../../src/connector/fail-on.ts'
 import { readReply } from '../../src/connector/read.ts'
 import type { CreateSandbox } from '../../src/connector/sandbox.ts'
@@ -13,7 +14,12 @@ import type { OwnVendor } from './company.ts'
  * happened to its records. Nothing of it is any vendor's.
  */
 
-const config = z.object({ baseUrl: z.url(), token: secretValue, hook: secretList })
+const config = z.object({
+  baseUrl: z.url(),
+  token: secretValue,
+  hook: secretList,
+  ownNumbers: z.array(z.string()).default([]),
+})
 type Context = ConnectorContext<z.output<typeof config>>
 
 const told = z.object({
@@ -31,7 +37,18 @@ const told = z.object({
     .optional(),
 })
 const loggedCall = z.object({ id: z.string(), phone: z.string(), startedAt: z.string() })
-const people = z.array(z.object({ type: z.string(), id: z.string(), name: z.string() }))
+const people = z.array(
+  z.object({
+    type: z.string(),
+    id: z.string(),
+    name: z.string(),
+    hasOpenDeal: z.boolean().default(false),
+    isAgents: z.boolean().default(false),
+    lastActivityAt: z.string().default('2026-01-01T00:00:00.000Z'),
+    createdAt: z.string().default('2026-01-01T00:00:00.000Z'),
+  }),
+)
+const field = z.object({ name: z.string(), label: z.string(), type: z.enum(['text', 'number', 'boolean']) })
 const made = z.object({ id: z.string() })
 
 const eventOf = ({ id, phone, startedAt }: z.output<typeof loggedCall>) => ({
@@ -69,7 +86,10 @@ const connector = defineConnector({
       verify: ({ hook }) => ({ scheme: 'token', place: { header: 'x-desk-hook' }, secrets: hook }),
       receive: (request) => {
         const { calls = [], ended = [], changes = [] } = told.parse(request.json())
-        return { events: ended.map(eventOf), lookUp: calls, changes }
+        const known = changes.map(({ into, ...change }) =>
+          into === undefined ? change : { ...change, into },
+        )
+        return { events: ended.map(eventOf), lookUp: calls, changes: known }
       },
     },
     async lookUp(ids, ctx) {
@@ -84,23 +104,46 @@ const connector = defineConnector({
   },
   crm: {
     indexLagMs: 0,
-    async match({ customer }, ctx) {
-      if (!customer?.phone) return []
-      const path = `/people?phone=${encodeURIComponent(customer.phone)}`
+    async match(call, ctx) {
+      const phone = numberToMatch(call, ctx.config, ctx.region)
+      if (phone === null) return []
+      const path = `/people?phone=${encodeURIComponent(phone)}`
       const found = await readReply(await said(await ask(ctx, 'GET', path), ctx), people, 'Desk')
       return found.map((one) => ({ ...one, reason: 'same number' }))
     },
-    plan({ call, analysis, target, logged }: CrmRecord): PlannedPart[] {
-      const own: Record<string, string> = logged ? {} : { subject: call.reference ?? 'a call' }
+    plan({ call, analysis, target, logged, fields }: CrmRecord): PlannedPart[] {
+      const mapped = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, String(value)]))
+      const own: Record<string, string> = logged ? mapped : { subject: call.reference ?? 'a call', ...mapped }
       const summary: Record<string, string> = analysis?.summary ? { summary: analysis.summary } : {}
       const on: Record<string, string> = target ? { on: `${target.type}/${target.id}` } : {}
       return [
-        { key: 'call', kind: 'call', fields: logged ? summary : { ...own, ...summary, ...on } },
+        { key: 'call', kind: 'call', fields: { ...own, ...summary, ...(logged ? {} : on) } },
         { key: 'note', kind: 'note', fields: { text: call.reference ?? 'nothing', ...on } },
       ]
     },
-    newContact: ({ customer }) =>
-      customer?.phone ? { key: 'contact', kind: 'contact', fields: { phone: customer.phone } } : null,
+    newContact({ customer }, { config, region }) {
+      if (!customer?.phone || isOwnNumber(customer.phone, config, region)) return null
+      return { key: 'contact', kind: 'contact', fields: { phone: customer.phone } }
+    },
+    async fields(ctx) {
+      return readReply(await said(await ask(ctx, 'GET', '/fields'), ctx), z.array(field), 'Desk')
+    },
+    /** Its API makes every field but those that hold money. */
+    async setUp(wanted, ctx) {
+      const known = await readReply(await said(await ask(ctx, 'GET', '/fields'), ctx), z.array(field), 'Desk')
+      const done: SetUp[] = []
+      for (const one of wanted) {
+        const what = `the field ${one.name} of calls`
+        if (known.some(({ name }) => name === one.name)) done.push({ what, state: 'was there' })
+        else if (one.name.includes('money'))
+          done.push({ what, state: 'by hand', fix: `Make ${one.label} at Desk` })
+        else {
+          await said(await ask(ctx, 'POST', '/fields', one), ctx)
+          done.push({ what, state: 'made' })
+        }
+      }
+      return done
+    },
     async write({ kind, externalId, fields, idempotencyKey }: WritePart, _record, _written, ctx) {
       const [method, path] =
         externalId === null ? ['POST', `/${kind}s`] : ['PATCH', `/${kind}s/${externalId}`]
@@ -127,12 +170,20 @@ const createSandbox: CreateSandbox = ({ account }) => {
   app.use(async (c, next) =>
     c.req.header('authorization') === `Bearer ${account.token}` ? next() : c.json({ error: 'who?' }, 401),
   )
+  const named: unknown[] = []
+  app.get('/fields', (c) => c.json(named))
+  app.post('/fields', async (c) => {
+    named.push(await c.req.json())
+    return c.json({})
+  })
   app.get('/people', (c) => {
     const phone = c.req.query('phone')
     const found = [...records.values()].filter(
       ({ kind, fields }) => kind === 'contact' && fields.phone === phone,
     )
-    return c.json(found.map(({ id, fields }) => ({ type: 'contact', id, name: fields.name ?? 'Somebody' })))
+    return c.json(
+      found.map(({ id, fields }) => ({ type: 'contact', name: 'Somebody', ...fields, phone: undefined, id })),
+    )
   })
   app.get('/:kind', (c) => {
     const kind = singular(c.req.param('kind'))

@@ -56,7 +56,7 @@ describe('which of several records', () => {
   test('the order in which the CRM lists them never decides', () => {
     const candidate = fc.record(
       {
-        type: fc.constant('contact'),
+        type: fc.constant<string>('contact'),
         id: fc.uuid(),
         reason: fc.constant('same number'),
         hasOpenDeal: fc.boolean(),
