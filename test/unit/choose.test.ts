@@ -58,7 +58,7 @@ describe('which of several records', () => {
       {
         type: fc.constant<string>('contact'),
         id: fc.uuid(),
-        reason: fc.constant('same number'),
+        reason: fc.constant<string>('same number'),
         hasOpenDeal: fc.boolean(),
         isAgents: fc.boolean(),
         lastActivityAt: fc.integer({ min: 1, max: 3 }).map(at),
