@@ -13,22 +13,34 @@ export type FieldRule =
   | Readonly<Record<string, string>>
   | ((call: Call, analysis: Analysis | null) => Readonly<Record<string, FieldValue | null | undefined>>)
 
+export interface MappedField {
+  name: string
+  type: 'text' | 'number'
+  /** The text is an instant, UTC: a field that holds a time takes it too. */
+  isInstant?: true
+}
+
 export interface FieldMapping {
   /** The CRM's names of the fields, with what kind of value each gets; null: a function, nobody knows which. */
-  names: readonly { name: string; type: 'text' | 'number' }[] | null
+  names: readonly MappedField[] | null
   /** Fields without a value are left out: nothing that stands in the CRM is cleared. */
   of(call: Call, analysis: Analysis | null): Record<string, FieldValue>
 }
 
 /** Longer values are no field any more; the whole stands in the note. */
 const MAX_TEXT = 100_000
+const INSTANTS = new Set(['startedAt', 'answeredAt', 'endedAt'])
 const NUMBERS = new Set(['ringMs', 'talkMs', 'holdMs', 'totalMs'])
 
 export function mappingOf(rule: FieldRule): FieldMapping {
   if (typeof rule === 'function') return { names: null, of: (call, analysis) => judged(rule, call, analysis) }
   const paths = Object.entries(rule).map(([name, path]) => ({ name, path: path.split('.') }))
   return {
-    names: paths.map(({ name, path }) => ({ name, type: isNumber(path) ? 'number' : 'text' })),
+    names: paths.map(({ name, path }) => ({
+      name,
+      type: isNumber(path) ? 'number' : 'text',
+      ...(isInstant(path) ? { isInstant: true } : {}),
+    })),
     of(call, analysis) {
       const root = { ...analysis, call }
       return Object.fromEntries(
@@ -85,6 +97,10 @@ function unwrapped(schema: z.ZodType): z.ZodType {
 
 function isNumber([first = '', second = '']: readonly string[]): boolean {
   return first === 'scores' || (first === 'call' && NUMBERS.has(second))
+}
+
+function isInstant([first = '', second = '']: readonly string[]): boolean {
+  return first === 'call' && INSTANTS.has(second)
 }
 
 function valueAt(
