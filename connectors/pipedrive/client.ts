@@ -5,7 +5,7 @@ import type { ConnectorContext, FetchInit } from '../../src/connector/contract.t
 import { encodeBase64, utf8 } from '../../src/connector/encoding.ts'
 import { failOn } from '../../src/connector/fail-on.ts'
 import { multipart } from '../../src/connector/multipart.ts'
-import { readAs, readJson } from '../../src/connector/read.ts'
+import { readReply } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { isLinkType, isOurs, LINKS, type Search, toEvent } from './map.ts'
 import {
@@ -55,11 +55,7 @@ export function pipedrive(ctx: Context) {
     bucket = 'default',
   ) => {
     const what = `Pipedrive: GET ${shown(path)}`
-    return readAs(
-      schema,
-      await readJson(await ask(ctx, path, query, { bucket }, what), what),
-      `${what}: the reply`,
-    )
+    return read(schema, await ask(ctx, path, query, { bucket }, what), what)
   }
 
   /** The id of what was made or changed. Where the answer cannot be read, nobody knows: `later` asks first. */
@@ -224,10 +220,15 @@ const segment = encodeURIComponent
 const shown = (path: string) =>
   path.replace(/\/[^/]*\d[^/]*$/, (last) => (/^\/v\d$/.test(last) ? last : '/…'))
 
-async function idOf(response: Response, what: string): Promise<string> {
+const idOf = async (response: Response, what: string): Promise<string> =>
+  (await read(created, response, what)).data.id
+
+/** Where the answer cannot be read nobody knows what was done: `later` asks first, then tries again. */
+async function read<Schema extends z.ZodType>(schema: Schema, response: Response, what: string) {
   try {
-    return readAs(created, await readJson(response, what), `${what}: the reply`).data.id
+    return await readReply(response, schema, what)
   } catch (cause) {
+    if (!(cause instanceof CordboardError) || cause.code !== 'invalid_payload') throw cause
     throw new CordboardError('vendor_down', `${what}: the answer is not as documented`, { cause })
   }
 }
@@ -364,11 +365,7 @@ function accessToken(ctx: Context, refused?: string): Promise<string> {
       // A refresh token that was not used for 60 days is refused with 400: nothing but connecting again helps.
       const codeOf = (status: number) => (status === 400 ? ('auth' as const) : undefined)
       await failOn(response, { what, now: ctx.now, codeOf })
-      const { access_token, refresh_token, expires_in, api_domain } = readAs(
-        token,
-        await readJson(response, what),
-        `${what}: the reply`,
-      )
+      const { access_token, refresh_token, expires_in, api_domain } = await read(token, response, what)
       return {
         token: api_domain === undefined ? access_token : `${access_token} ${api_domain}`,
         ...(expires_in === undefined ? {} : { expiresInMs: expires_in * 1000 }),

@@ -232,18 +232,19 @@ function createPerson({ fields }: WritePart, ctx: Context): Promise<string> {
 
 /** The operator's own fields of the record. Setting them again sets the same: there is nothing to find. */
 async function writeFields(part: WritePart, { target }: CrmRecord, ctx: Context): Promise<{ id: string }> {
-  const of = target && fieldsPathOf(target.type)
-  if (!target || !of)
+  const holder = target && fieldsPathOf(target.type)
+  if (!target || !holder)
     throw new CordboardError('internal', 'Pipedrive: fields were planned for no person or deal')
   const api = pipedrive(ctx)
-  const known = new Map((await api.fields(of)).map((field) => [field.field_code, field]))
+  const known = new Map((await api.fields(holder)).map((field) => [field.field_code, field]))
   const values: Body = {}
   for (const [name, value] of Object.entries(part.fields)) {
     const field = known.get(name)
     if (field) values[name] = valueFor(field, JSON.parse(value))
-    else ctx.log.warn(`Pipedrive: a mapped field is none of this ${of}`, { field: name })
+    else ctx.log.warn(`Pipedrive: a mapped field is none of this ${holder}`, { field: name })
   }
-  if (Object.keys(values).length > 0) await api.change(`/api/v2/${of}s`, target.id, { custom_fields: values })
+  if (Object.keys(values).length > 0)
+    await api.change(`/api/v2/${holder}s`, target.id, { custom_fields: values })
   return { id: target.id }
 }
 
@@ -315,13 +316,13 @@ const TYPES: Record<string, CrmField['type']> = {
 async function fields(ctx: Context): Promise<CrmField[]> {
   const api = pipedrive(ctx)
   const all: CrmField[] = []
-  for (const of of ['person', 'deal'] as const) {
-    for (const field of await api.fields(of)) {
+  for (const holder of ['person', 'deal'] as const) {
+    for (const field of await api.fields(holder)) {
       if (field.is_custom_field !== true) continue
       const type = TYPES[field.field_type]
       all.push({
         name: field.field_code,
-        label: `${of === 'person' ? 'Person' : 'Deal'}: ${field.field_name}`,
+        label: `${holder === 'person' ? 'Person' : 'Deal'}: ${field.field_name}`,
         type: type ?? 'text',
         // Pipedrive cuts what is longer without a word (pipedrive/client-nodejs#23).
         ...(field.field_type.startsWith('varchar') ? { maxLength: 255 } : {}),

@@ -101,7 +101,8 @@ const noteLines = ({ analysis }: CrmRecord, config: Config): Line[] =>
 function transcriptFile(record: CrmRecord, config: Config): Fields | null {
   const { call, analysis, target, logged } = record
   const text = transcriptText(analysis)
-  if (text === null || (!target && (logged || config.log === 'callLog'))) return null
+  // Without a record it stands on the activity; a call log takes no file.
+  if (text === null || (!target && !logged && config.log === 'callLog')) return null
   const isTooLong =
     config.note.transcript &&
     asHtml(noteLines(record, config), Number.MAX_SAFE_INTEGER).length > MAX_PLANNED_HTML
