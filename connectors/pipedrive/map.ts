@@ -285,8 +285,11 @@ const RECORDS = ['person', 'organization', 'deal', 'lead']
 
 export function receive({ meta, data }: Delivery, { config }: MapContext<Config>): Received<CallEvent> {
   const { action, entity, entity_id: id } = meta
-  if (action === 'delete' && RECORDS.includes(entity))
-    return { events: [], changes: [{ change: 'deleted', type: entity, id }] }
+  if (action === 'delete' && RECORDS.includes(entity)) {
+    // A person that was made for an unknown caller is known here as a contact.
+    const types = entity === 'person' ? ['person', 'contact'] : [entity]
+    return { events: [], changes: types.map((type) => ({ change: 'deleted', type, id })) }
+  }
   if (entity !== 'activity' || !['create', 'change'].includes(action))
     return { ignored: `${entity} ${action}: nothing that a call needs` }
   if (!config.calls) return { ignored: 'calls are not taken from Pipedrive: calls is false' }
