@@ -9,6 +9,7 @@ import { type EntityType, isEntityType, LISTS, type Target } from './map.ts'
 import {
   account,
   addedCalls,
+  addedUnsorted,
   type Config,
   type Entity,
   entity,
@@ -109,6 +110,15 @@ export function kommo(ctx: Context) {
       await response.body?.cancel()
     },
 
+    /** The contact of an incoming lead. */
+    async addUnsorted(body: Body): Promise<string> {
+      const { response, what } = await send('POST', '/api/v4/leads/unsorted/sip', [body])
+      const [made] = (await read(addedUnsorted, response, what))._embedded.unsorted
+      const id = made?._embedded.contacts[0]?.id
+      if (id !== undefined) return id
+      throw new CordboardError('vendor_down', `${what}: the answer names no contact`)
+    },
+
     /** Kommo looks for the record itself; with no record of this number nothing is added. */
     async addCall(body: Body): Promise<void> {
       const { response, what } = await send('POST', '/api/v4/calls', [body])
@@ -175,6 +185,37 @@ export function kommo(ctx: Context) {
       await response.body?.cancel()
     },
   }
+}
+
+// ── Webhooks and recordings ─────────────────────────────────────────────────────────────────────────────────────────
+
+const wishes = ({ calls }: Config): string[] => [
+  ...(calls ? ['note_lead', 'note_contact', 'note_company', 'note_customer'] : []),
+  'delete_contact',
+  'delete_lead',
+  'delete_company',
+]
+
+/** Webhooks go to the hook's URL with the secret behind it; one that was switched off is switched on by saving it. */
+export async function subscribe(url: string, ctx: Context): Promise<void> {
+  const [secret] = ctx.config.hookToken ?? []
+  if (secret === undefined) {
+    throw new CordboardError('config', 'Kommo: webhooks need a hookToken', {
+      fix: 'Set hookToken: Kommo signs nothing, the address is all that proves who sends',
+    })
+  }
+  const destination = `${url}/${segment(secret)}`
+  if (!(await isSubscribed(destination, ctx))) await kommo(ctx).subscribe(destination, wishes(ctx.config))
+}
+
+/** Whether an active webhook to this address brings all that is wanted. */
+export async function isSubscribed(destination: string, ctx: Context): Promise<boolean> {
+  const own = (await kommo(ctx).webhooks(destination)).find((one) => one.destination === destination)
+  return (
+    own !== undefined &&
+    own.disabled !== true &&
+    wishes(ctx.config).every((wish) => own.settings.includes(wish))
+  )
 }
 
 /** Whoever keeps the recording wants no credentials of ours, and gets none. */

@@ -11,7 +11,7 @@ import type {
 } from '../../src/connector/crm-role.ts'
 import { nestForm } from '../../src/connector/nested-form.ts'
 import { CordboardError } from '../../src/errors.ts'
-import { type Body, fetchRecording, kommo, listOfType, segment } from './client.ts'
+import { type Body, fetchRecording, isSubscribed, kommo, listOfType, segment, subscribe } from './client.ts'
 import {
   asCandidates,
   type EntityType,
@@ -51,7 +51,7 @@ export const connector = defineConnector({
       receive: (request, ctx) => receive(nestForm(request.form()), ctx),
     },
     recording: fetchRecording,
-    recordingUrl: async ({ url }) => url ?? null,
+    recordingUrl: async ({ url }) => (url?.startsWith('https:') ? url : null),
     subscribe,
   },
   crm: {
@@ -243,12 +243,31 @@ async function writeTask(
   return { id }
 }
 
-function createContact({ fields: { name, phone, email } }: WritePart, ctx: Context): Promise<string> {
+function createContact({ fields, idempotencyKey }: WritePart, ctx: Context): Promise<string> {
+  const { name, phone, email, called_at, duration, dialed } = fields
   const value = (field_code: string, text: string | undefined) =>
     text === undefined ? [] : [{ field_code, values: [{ value: text, enum_code: 'WORK' }] }]
-  return kommo(ctx).create('contacts', '/api/v4/contacts', {
-    name,
-    custom_fields_values: [...value('PHONE', phone), ...value('EMAIL', email)],
+  const contact = { name, custom_fields_values: [...value('PHONE', phone), ...value('EMAIL', email)] }
+  if (ctx.config.unknownCallers === 'contact')
+    return kommo(ctx).create('contacts', '/api/v4/contacts', contact)
+  const { source, pipelineId } = ctx.config
+  const at = Number(called_at ?? Math.floor(ctx.now() / 1000))
+  return kommo(ctx).addUnsorted({
+    source_name: source,
+    source_uid: ctx.connection,
+    created_at: at,
+    ...(pipelineId === undefined ? {} : { pipeline_id: pipelineId }),
+    metadata: {
+      from: phone,
+      phone: dialed ?? '',
+      called_at: at,
+      duration: Number(duration ?? 0),
+      service_code: source,
+      uniq: idempotencyKey,
+      // The call’s own note comes from us.
+      is_call_event_needed: false,
+    },
+    _embedded: { lead: { name }, contacts: [contact] },
   })
 }
 
@@ -358,35 +377,7 @@ async function fields(ctx: Context): Promise<CrmField[]> {
   return all
 }
 
-// ── Webhooks and credentials ────────────────────────────────────────────────────────────────────────────────────────
-
-const wishes = ({ calls }: Config): string[] => [
-  ...(calls ? ['note_lead', 'note_contact', 'note_company', 'note_customer'] : []),
-  'delete_contact',
-  'delete_lead',
-  'delete_company',
-]
-
-/** Webhooks go to the hook's URL with the secret behind it; one that was switched off is switched on by saving it. */
-async function subscribe(url: string, ctx: Context): Promise<void> {
-  const [secret] = ctx.config.hookToken ?? []
-  if (secret === undefined) {
-    throw new CordboardError('config', 'Kommo: webhooks need a hookToken', {
-      fix: 'Set hookToken: Kommo signs nothing, the address is all that proves who sends',
-    })
-  }
-  const destination = `${url}/${segment(secret)}`
-  if (!(await isSubscribed(destination, ctx))) await kommo(ctx).subscribe(destination, wishes(ctx.config))
-}
-
-async function isSubscribed(destination: string, ctx: Context): Promise<boolean> {
-  const own = (await kommo(ctx).webhooks(destination)).find((one) => one.destination === destination)
-  return (
-    own !== undefined &&
-    own.disabled !== true &&
-    wishes(ctx.config).every((wish) => own.settings.includes(wish))
-  )
-}
+// ── Credentials ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 async function check(ctx: Context): Promise<CheckResult> {
   const { id, subdomain } = await kommo(ctx).account()

@@ -9,6 +9,7 @@ import {
   filled,
   headline,
   publicRecording,
+  startOf,
   talkedMs,
   transcriptText,
 } from '../../src/connector/crm-report.ts'
@@ -144,7 +145,18 @@ export function newContact(call: Call, { config, region }: MapContext<Config>): 
   const phone = numberToMatch(call, config, region)
   if (phone === null) return null
   const { name, email } = callerOf(call, region)
-  return { key: 'contact', kind: 'contact', fields: filled({ name: cut(name ?? phone, 200), phone, email }) }
+  const at = startOf(call)
+  const unsorted = {
+    called_at: at && String(Math.floor(Date.parse(at) / 1000)),
+    duration: String(Math.round((talkedMs(call) ?? 0) / 1000)),
+    dialed: call.dialed?.phone ?? call.dialed?.phoneRaw,
+  }
+  const fields = { name: cut(name ?? phone, 200), phone, email }
+  return {
+    key: 'contact',
+    kind: 'contact',
+    fields: filled(config.unknownCallers === 'unsorted' ? { ...fields, ...unsorted } : fields),
+  }
 }
 
 // ── Whose call it is ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -240,7 +252,9 @@ export function receive(form: FormTree, ctx: MapContext<Config>): Received<CallE
 const treeOf = (value: FormTree[string] | undefined): FormTree | undefined =>
   typeof value === 'object' ? value : undefined
 const itemsOf = (value: FormTree[string] | undefined): FormTree[] =>
-  Object.values(treeOf(value) ?? {}).flatMap((item) => treeOf(item) ?? [])
+  Object.values(treeOf(value) ?? {})
+    .map(treeOf)
+    .filter((item) => item !== undefined)
 
 const RESULTS: Record<string, Result> = {
   '1': 'voicemail',

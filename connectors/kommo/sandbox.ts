@@ -8,7 +8,7 @@ import {
   type SandboxRecord,
 } from '../../src/connector/sandbox.ts'
 import { LISTS } from './map.ts'
-import { CALL, ENTITY, NOTE, TASK, WEBHOOK } from './sandbox/bodies.ts'
+import { CALL, ENTITY, NOTE, TASK, UNSORTED, WEBHOOK } from './sandbox/bodies.ts'
 import { config } from './schema.ts'
 
 /**
@@ -19,7 +19,7 @@ const extras = z.object({
   region: z.string().default('FR'),
   indexLagMs: z.number().default(0),
   /** Kommo allows 7; tests whose clock stands still would wait for ever. */
-  requestsPerSecond: z.number().default(1000),
+  refusesBeyond: z.number().default(1000),
   isAdmin: z.boolean().default(true),
   users: z
     .array(z.object({ id: z.int(), email: z.string() }))
@@ -51,16 +51,14 @@ interface Stored {
   searchableAt: number
 }
 
+type FieldName = { field_id?: number | undefined; field_code?: string | undefined }
 const ACCOUNT_ID = '31000001'
 const ACCESS_MS = 86_400_000
 
 export const createSandbox: CreateSandbox = (options) => {
   const { now, random } = options
   const account = config.parse(options.account)
-  const { region, indexLagMs, requestsPerSecond, isAdmin, users, customFields } = extras.parse({
-    ...options.account,
-    requestsPerSecond: options.account.standInPerSecond,
-  })
+  const { region, indexLagMs, refusesBeyond, isAdmin, users, customFields } = extras.parse(options.account)
   const records = new Map<string, Stored>()
   const access = new Map<string, number>()
   const refreshTokens = new Set(account.oauth ? [account.oauth.refreshToken] : [])
@@ -169,7 +167,7 @@ export const createSandbox: CreateSandbox = (options) => {
     const isGood = account.token === undefined ? (access.get(bearer) ?? 0) > now() : bearer === account.token
     if (!isGood) return problem(c, 401, 'Unauthorized')
     asked = asked.filter((at) => now() - at < 1000)
-    if (asked.push(now()) > requestsPerSecond) return problem(c, 429, 'Too many requests')
+    if (asked.push(now()) > refusesBeyond) return problem(c, 429, 'Too many requests')
     return next()
   })
 
@@ -252,6 +250,18 @@ export const createSandbox: CreateSandbox = (options) => {
   })
   app.get('/api/v4/calls', (c) => c.json({ title: 'Method Not Allowed', status: 405 }, 405))
 
+  app.post('/api/v4/leads/unsorted/sip', async (c) => {
+    const list = await listIn(c, UNSORTED)
+    if (!list) return problem(c, 400, 'Request validation failed')
+    const unsorted = list.map(({ metadata, _embedded: { lead, contacts } }) => {
+      const contact = store('contacts', contacts[0] ?? {})
+      const made = store('leads', { ...lead, contact: Number(contact.id), unsorted: metadata })
+      const embedded = { contacts: [{ id: Number(contact.id) }], leads: [{ id: Number(made.id) }] }
+      return { uid: `uid-${made.id}`, request_id: '0', _embedded: embedded }
+    })
+    return c.json({ _total_items: unsorted.length, _embedded: { unsorted } })
+  })
+
   // Behind the fixed ones: the first part of these is the kind of the record.
   app.get('/api/v4/:list', (c) => {
     const { list } = c.req.param()
@@ -327,10 +337,17 @@ export const createSandbox: CreateSandbox = (options) => {
     const asked = schema.safeParse(await c.req.json().catch(() => null))
     if (!found) return problem(c, 404, 'Not found')
     if (!asked.success) return problem(c, 400, 'Request validation failed')
+    const { custom_fields_values: values = [] } = ENTITY.catch({}).parse(asked.data)
+    const before = ENTITY.catch({}).parse(found.fields).custom_fields_values ?? []
     Object.assign(found.fields, asked.data)
+    // Only the fields that are named are changed.
+    const others = before.filter((one) => !values.some((other) => isSameField(one, other)))
+    if (values.length > 0) found.fields.custom_fields_values = [...others, ...values]
     found.changedAt = now()
     return c.json({ id: Number(found.id), updated_at: seconds(found.changedAt) })
   }
+  const isSameField = (one: FieldName, other: FieldName) =>
+    one.field_id === other.field_id && one.field_code === other.field_code
   const has = ({ fields }: Stored, phone: string) =>
     (ENTITY.parse(fields).custom_fields_values ?? []).some(
       ({ field_code, values }) =>

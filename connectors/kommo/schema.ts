@@ -33,6 +33,17 @@ export const config = z
       .enum(['contact', 'openLead'])
       .default('contact')
       .describe('where calls stand: on the contact, or on its lead, when exactly one is open'),
+    unknownCallers: z
+      .enum(['contact', 'unsorted'])
+      .default('contact')
+      .describe(
+        'what an unknown caller becomes: a contact, or an incoming lead with a contact that people accept',
+      ),
+    pipelineId: z
+      .int()
+      .min(1)
+      .optional()
+      .describe('pipeline of such incoming leads; default the account’s first'),
     noteType: z
       .enum(['common', 'service_message', 'extended_service_message'])
       .default('common')
@@ -131,6 +142,15 @@ export const webhook = z.object({
 export const addedCalls = z.object({
   errors: maybe(z.array(z.object({ detail: text, title: text, status: maybe(z.unknown()) }))),
   _embedded: maybe(z.object({ calls: z.array(z.object({ entity_id: maybe(id) })).optional() })),
+})
+
+/** POST /api/v4/leads/unsorted/sip */
+export const addedUnsorted = z.object({
+  _embedded: z.object({
+    unsorted: z
+      .array(z.object({ _embedded: z.object({ contacts: z.array(z.object({ id })).min(1) }) }))
+      .min(1),
+  }),
 })
 
 // ── Webhooks ────────────────────────────────────────────────────────────────────────────────────────────────────────

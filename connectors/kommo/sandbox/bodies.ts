@@ -47,6 +47,23 @@ export const NOTE = z.discriminatedUnion('note_type', [
 
 export const CALL = call.extend({ direction: z.enum(['inbound', 'outbound']), ...users })
 
+export const UNSORTED = z.object({
+  source_name: z.string().min(1),
+  source_uid: z.string().min(1),
+  created_at: z.int(),
+  pipeline_id: z.int().optional(),
+  metadata: z.object({
+    from: z.string().min(1),
+    phone: z.string(),
+    called_at: z.int(),
+    duration: z.int().min(0),
+    service_code: z.string().min(1),
+    uniq: z.string().min(1),
+    is_call_event_needed: z.boolean(),
+  }),
+  _embedded: z.object({ lead: z.object({ name: z.string().optional() }), contacts: z.array(ENTITY).min(1) }),
+})
+
 export const TASK = z.object({
   text: z.string().min(1),
   complete_till: z.int(),
