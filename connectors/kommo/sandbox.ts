@@ -383,7 +383,15 @@ export const createSandbox: CreateSandbox = (options) => {
     form.append('account[id]', ACCOUNT_ID)
     form.append('account[subdomain]', 'stand-in')
     const headers = { 'content-type': 'application/x-www-form-urlencoded' }
-    return [{ says: 'note of a contact', method: 'POST', path: '/secret', headers, body: form.toString() }]
+    return [
+      {
+        says: 'note of a contact',
+        method: 'POST',
+        path: `/${account.hookToken?.[0] ?? 'secret'}`,
+        headers,
+        body: form.toString(),
+      },
+    ]
   }
   function addContact({ name, phone }: { name: string; phone: string }): string {
     const custom_fields_values = [{ field_code: 'PHONE', values: [{ value: phone, enum_code: 'WORK' }] }]
