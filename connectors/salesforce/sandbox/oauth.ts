@@ -80,7 +80,7 @@ export function createOAuth(options: OAuthOptions) {
 
   return {
     async answer(c: Context): Promise<Response> {
-      const granted = await grant(new URLSearchParams(await c.req.text()))
+      const granted = await grant(new URLSearchParams(new TextDecoder().decode(await c.req.arrayBuffer())))
       return c.json(granted, 'error' in granted ? 400 : 200)
     },
     isGood: (bearer: string): boolean => now() < (good.get(bearer) ?? 0),
