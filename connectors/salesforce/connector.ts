@@ -1,7 +1,7 @@
 import { defineConnector } from '../../src/connector/contract.ts'
-import { check, fields, setUp } from './connector/check.ts'
-import { match } from './connector/match.ts'
-import { find, write } from './connector/write.ts'
+import { check, fields, setUp } from './client/check.ts'
+import { match } from './client/match.ts'
+import { find, write } from './client/write.ts'
 import { newContact, plan, recordUrl } from './map.ts'
 import { config } from './schema.ts'
 

@@ -15,7 +15,6 @@ const MAY_ALSO_HOLD = [
   'operations',
   'sandbox',
   'client',
-  'connector',
   'map',
   'pbx',
 ]
