@@ -37,6 +37,10 @@ const extras = z.object({
   duplicateRule: z.boolean().default(false),
   /** Addresses that tokens name one after the other; the last one stays. Default: its own. */
   instanceUrls: z.array(z.string()).default([]),
+  /** Records that are there already, with fields that only Salesforce fills. */
+  records: z
+    .array(z.object({ type: z.string(), values: z.record(z.string(), z.union([z.string(), z.boolean()])) }))
+    .default([]),
   users: z.array(z.object({ email: z.string(), timeZone: z.string().default('UTC') })).default([]),
 })
 
@@ -74,7 +78,8 @@ export const createSandbox: CreateSandbox = (options) => {
 
   function insert(type: string, values: Record<string, Value>, isSearchable = false): Row {
     const id = idOf(PREFIXES[type] ?? '000', ++lastId)
-    const row: Row = { ...values, Id: id, CreatedDate: `${new Date(now()).toISOString().slice(0, -1)}+0000` }
+    const CreatedDate = `${new Date(now()).toISOString().slice(0, -1)}+0000`
+    const row: Row = { CreatedDate, ...values, Id: id }
     if (type === 'Contact' || type === 'Lead')
       row.Name = [row.FirstName, row.LastName].filter(Boolean).join(' ')
     if (type === 'Lead') row.IsConverted = values.IsConverted ?? false
@@ -101,6 +106,8 @@ export const createSandbox: CreateSandbox = (options) => {
   for (const ApiName of ['Not Started', 'In Progress', 'Completed', 'Deferred']) {
     insert('TaskStatus', { ApiName, IsClosed: ApiName === 'Completed' })
   }
+
+  for (const { type, values } of extra.records) insert(type, values, true)
 
   // ── What is refused ───────────────────────────────────────────────────────────────────────────────────────────────
 
