@@ -36,6 +36,9 @@ export const commands: Readonly<Record<string, Entry>> = {
     about: 'Creates the webhook at the vendor',
     load: () => import('./commands/subscribe.ts'),
   },
+  choose: { about: 'Says whose call it is', load: () => import('./commands/choose.ts') },
+  match: { about: 'Says whom a CRM knows by a number', load: () => import('./commands/match.ts') },
+  crm: { about: 'Makes what a CRM needs', load: () => import('./commands/crm.ts') },
   rerun: { about: 'Does a call’s work again', load: () => import('./commands/rerun.ts') },
   flow: { about: 'Says which way a call goes, and why', load: () => import('./commands/flow.ts') },
   backend: {

@@ -39,6 +39,10 @@ const candidate = z.object({
   name: z.string().optional(),
   reason: z.string(),
   url: z.string().optional(),
+  hasOpenDeal: z.boolean().optional(),
+  lastActivityAt: z.string().optional(),
+  isAgents: z.boolean().optional().describe('the agent of the call is its owner'),
+  createdAt: z.string().optional(),
 })
 
 export const writeBack = z.object({

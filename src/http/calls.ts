@@ -4,6 +4,7 @@ import { ID_PREFIXES } from '../call/ids.ts'
 import { phoneSearchKeys } from '../call/phone.ts'
 import { VCON_JSON_TYPE } from '../call/vcon.ts'
 import { callOf } from '../pipeline/call-row.ts'
+import { chooseRecord } from '../pipeline/choose-record.ts'
 import type { Deps } from '../pipeline/deps.ts'
 import { explainFlow } from '../pipeline/explain.ts'
 import { rerunCall } from '../pipeline/rerun.ts'
@@ -148,6 +149,39 @@ const rerun = createRoute({
   },
 })
 
+const choose = createRoute({
+  ...needs('operator'),
+  method: 'post',
+  path: '/v1/calls/{id}/record',
+  operationId: 'chooseRecord',
+  tags: ['Calls'],
+  summary: 'Say which record of a CRM the call belongs to; it is written there',
+  request: {
+    params,
+    body: {
+      required: true,
+      content: {
+        'application/json': {
+          schema: exactly({
+            connection: connectionId,
+            type: z.string().min(1).max(64).describe('contact, company, lead …, as the candidates have it'),
+            id: z.string().min(1).max(256).describe('the CRM’s id of the record'),
+          }).openapi('ChosenRecord'),
+        },
+      },
+    },
+  },
+  responses: {
+    ...always,
+    ...unknown,
+    ...bounded,
+    202: json(
+      z.object({ steps: z.int().describe('steps that were planned') }).openapi('Choosing'),
+      'Planned',
+    ),
+  },
+})
+
 const explain = createRoute({
   ...needs('viewer'),
   method: 'get',
@@ -184,6 +218,12 @@ export function mountCalls(app: OpenAPIHono<Api>, deps: Deps): void {
     const { steps, paidBefore } = await rerunCall(deps, id, { from, dryRun, actor: c.get('identity').actor })
     const paid = paidBefore.map(({ connection, at: ms }) => ({ connection, at: instantOf(ms) }))
     return c.json({ steps, paidBefore: paid }, dryRun ? 200 : 202)
+  })
+
+  app.openapi(choose, async (c) => {
+    const { id } = c.req.valid('param')
+    const { actor } = c.get('identity')
+    return c.json(await chooseRecord(deps, id, { ...c.req.valid('json'), actor }), 202)
   })
 
   app.openapi(explain, async (c) => {

@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import { ID_PREFIXES, newId } from '../call/ids.ts'
 import { maskSecrets } from '../connector/mask.ts'
 import { CordboardError } from '../errors.ts'
+import { DELIVERY_STEPS } from '../pipeline/delivery.ts'
 import type { Deps } from '../pipeline/deps.ts'
 import type { DeliveryRow } from '../store/schema.ts'
 import { nextOf } from './audit.ts'
@@ -132,7 +133,7 @@ export function mountDeliveries(app: OpenAPIHono<Api>, deps: Pick<Deps, 'store' 
       db
         .selectFrom('steps')
         .select(['id', 'kind', 'state', 'call_id', 'due_at', 'code', 'reason'])
-        .where('kind', 'in', ['merge', 'callback'])
+        .where('kind', 'in', DELIVERY_STEPS)
         .where('subject', '=', id)
         .orderBy('generation')
         .execute(),

@@ -3,10 +3,13 @@ import type { InboundRequest, Received, WebhookSide } from '../connector/contrac
 import { inboundRequest } from '../connector/request.ts'
 import { CordboardError } from '../errors.ts'
 import type { Query } from '../store/port.ts'
-import type { DeliveryRow } from '../store/schema.ts'
+import type { DeliveryRow, StepKind } from '../store/schema.ts'
 import type { Deps } from './deps.ts'
 import { openIssue } from './issues.ts'
 import type { Outcome, Running } from './step.ts'
+
+/** Steps whose subject is a delivery. */
+export const DELIVERY_STEPS = ['merge', 'look_up', 'callback'] as const satisfies readonly StepKind[]
 
 /** A stored delivery as the request it was: the same bytes, so that a replay reads what the vendor sent. */
 export async function readDelivery({

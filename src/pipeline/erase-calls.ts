@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Query } from '../store/port.ts'
+import { DELIVERY_STEPS } from './delivery.ts'
 import type { Deps } from './deps.ts'
 import { firstId, placeOf, remember } from './erase-transcripts.ts'
 import { eraseUploadsOf } from './uploads.ts'
@@ -34,14 +35,50 @@ export async function eraseCalls(deps: Deps, before: number): Promise<number> {
     if (last || startedAt !== '0') await deps.store.atomic([], [remember(deps, place, reached)])
     return old.length
   }
-  const joined = await db.selectFrom('calls').select('id').where('joined_into', 'in', ids).execute()
-  const all = [...ids, ...joined.map((row) => row.id)]
+  await erase(deps, await withJoined(deps, ids), [remember(deps, place, reached)])
+  return old.length
+}
+
+/** Calls of somebody who wants to be forgotten, few enough for a list: with the deliveries that told of them. */
+export async function eraseWhole(deps: Deps, ids: readonly string[]): Promise<void> {
+  const { db } = deps.store
+  const all = await withJoined(deps, ids)
+  const told: { id: string; media_id: string | null }[] = []
+  for (let at = 0; at < all.length; at += MOST_IDS) {
+    const events = db
+      .selectFrom('events')
+      .select('delivery_id')
+      .where('call_id', 'in', all.slice(at, at + MOST_IDS))
+    const rows = await db
+      .selectFrom('deliveries')
+      .select(['id', 'media_id'])
+      .where('id', 'in', events)
+      .execute()
+    told.push(...rows)
+  }
+  const queries: Query[] = []
+  for (let at = 0; at < told.length; at += MOST_IDS) {
+    const deliveries = told.slice(at, at + MOST_IDS).map((row) => row.id)
+    queries.push(
+      db.deleteFrom('steps').where('kind', 'in', DELIVERY_STEPS).where('subject', 'in', deliveries),
+      db.deleteFrom('deliveries').where('id', 'in', deliveries),
+    )
+  }
+  await erase(deps, all, queries)
+  await deps.media.delete(told.flatMap((row) => (row.media_id === null ? [] : [row.media_id])))
+}
+
+async function withJoined({ store }: Deps, ids: readonly string[]): Promise<string[]> {
+  const joined = await store.db.selectFrom('calls').select('id').where('joined_into', 'in', ids).execute()
+  return [...ids, ...joined.map((row) => row.id)]
+}
+
+async function erase(deps: Deps, all: readonly string[], besides: readonly Query[]): Promise<void> {
   const queries: Query[] = []
   for (let at = 0; at < all.length; at += MOST_IDS) await eraseUploadsOf(deps, all.slice(at, at + MOST_IDS))
   for (let at = 0; at < all.length; at += MOST_IDS)
     queries.push(...erasing(deps, all.slice(at, at + MOST_IDS)))
-  await deps.store.atomic([], [...queries, remember(deps, place, reached)])
-  return old.length
+  await deps.store.atomic([], [...queries, ...besides])
 }
 
 function erasing({ store: { db } }: Deps, ids: readonly string[]): Query[] {

@@ -5,6 +5,7 @@ import { CordboardError } from '../errors.ts'
 import type { Guard, Query } from '../store/port.ts'
 import type { DeliveryRow, StepRow } from '../store/schema.ts'
 import { searchable } from './call-row.ts'
+import { crmChanges } from './crm-change.ts'
 import { readDelivery, receiveWith, settleDelivery, unreadable } from './delivery.ts'
 import { joinInto } from './join.ts'
 import { isPast } from './keep.ts'
@@ -13,7 +14,7 @@ import { readTold } from './listed.ts'
 import { countMissed } from './missed.ts'
 import { planCall } from './plan.ts'
 import { type Group, idsOf, resolve } from './resolve.ts'
-import type { Follow, Outcome, Running } from './step.ts'
+import { type Follow, newStep, type Outcome, type Running } from './step.ts'
 
 /**
  * merge: what a delivery says becomes events; the events of a call are folded into the Call; when it is ready, the next
@@ -44,25 +45,55 @@ export async function merge(running: Running): Promise<Outcome> {
   const fault = received.events.map(faultOf).find((error) => error !== null)
   if (fault) return unreadable(running, row, fault)
 
+  const { events, lookUp = [], changes = [] } = received
+  const changed = await crmChanges(running, changes)
+  const merged = await mergeEvents(running, events, row, 'missed' in received && received.missed === true)
+  const next = [...merged.next]
+  const says = [...changed.says, ...(merged.says ? [merged.says] : [])]
+  if (lookUp.length > 0) {
+    says.push(`${lookUp.length} calls are looked up`)
+    next.push(lookUpStep(running, row))
+  }
+  const queries = [...changed.queries, ...merged.queries, settleDelivery(running, row, 'used', null)]
+  return { done: says.join('; ') || 'nothing to do', queries, guards: merged.guards, next }
+}
+
+function lookUpStep({ deps, step, connection }: Running, row: DeliveryRow): StepRow {
+  const { generation } = step
+  return newStep(deps, {
+    kind: 'look_up',
+    subject: row.id,
+    callId: null,
+    connection: connection.id,
+    generation,
+    flow: null,
+  })
+}
+
+/** Events of a delivery, each folded into its call. */
+export async function mergeEvents(
+  running: Running,
+  events: readonly CallEvent[],
+  row: DeliveryRow,
+  missed = false,
+): Promise<Required<Pick<Follow, 'queries' | 'guards' | 'next'>> & { says: string }> {
   const queries: Query[] = []
   const guards: Guard[] = []
   const next: StepRow[] = []
   const says: string[] = []
-  for (const group of await resolve(running, received.events)) {
+  for (const group of await resolve(running, events)) {
     const merged = await mergeOne(running, group, row)
     queries.push(...merged.queries)
     guards.push(...merged.guards)
     next.push(...merged.next)
     says.push(merged.says)
-    if ('missed' in received && received.missed && merged.isNews)
-      queries.push(countMissed(running.deps, connection.id))
+    if (missed && merged.isNews) queries.push(countMissed(running.deps, running.connection.id))
   }
-  queries.push(settleDelivery(running, row, 'used', null))
-  return { done: says.join('; ') || 'nothing to do', queries, guards, next }
+  return { queries, guards, next, says: says.join('; ') }
 }
 
 /** What a connector hands over is checked like what a vendor sends. */
-function faultOf(event: CallEvent): CordboardError | null {
+export function faultOf(event: CallEvent): CordboardError | null {
   const { error } = callEvent.safeParse(event)
   const [first] = error?.issues ?? []
   return first

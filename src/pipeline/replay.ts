@@ -4,6 +4,7 @@ import type { Bell } from '../queue/port.ts'
 import type { Query } from '../store/port.ts'
 import type { DeliveryRow, SettingRow } from '../store/schema.ts'
 import { type Actor, auditRow } from './audit.ts'
+import { DELIVERY_STEPS } from './delivery.ts'
 import type { Deps } from './deps.ts'
 import { firstId } from './erase-transcripts.ts'
 import { bellsOf, CORE_LANE, insertSteps, newStep } from './step.ts'
@@ -195,7 +196,7 @@ async function planned(
   const last = await db
     .selectFrom('steps')
     .select(['subject', (eb) => eb.fn.max('generation').as('generation')])
-    .where('kind', 'in', ['merge', 'callback'])
+    .where('kind', 'in', DELIVERY_STEPS)
     .where('subject', 'in', ids)
     .groupBy('subject')
     .execute()
@@ -218,7 +219,7 @@ async function planned(
     db
       .updateTable('steps')
       .set({ state: 'done', reason: 'replayed', updated_at: deps.now() })
-      .where('kind', 'in', ['merge', 'callback'])
+      .where('kind', 'in', DELIVERY_STEPS)
       .where('subject', 'in', ids)
       .where('state', 'in', ['parked', 'dead']),
     db.updateTable('deliveries').set({ state: 'new', reason: null }).where('id', 'in', ids),

@@ -1,3 +1,4 @@
+import { DELIVERY_STEPS } from './delivery.ts'
 import type { Deps } from './deps.ts'
 import {
   eraseAudit,
@@ -89,7 +90,7 @@ async function eraseDeliveries(deps: Deps, before: number, usedOnly: boolean): P
       db.deleteFrom('deliveries').where('id', 'in', ids),
       db
         .deleteFrom('steps')
-        .where('kind', 'in', ['merge', 'callback'])
+        .where('kind', 'in', DELIVERY_STEPS)
         .where('subject', 'in', ids)
         .$if(usedOnly, (query) => query.where('state', '=', 'done')),
     ],

@@ -9,6 +9,7 @@ import { conclude, type Watch } from './conclude.ts'
 import type { Deps } from './deps.ts'
 import { importStep } from './import.ts'
 import { list } from './list.ts'
+import { lookUp } from './look-up.ts'
 import { match } from './match.ts'
 import { merge } from './merge.ts'
 import { poll } from './poll.ts'
@@ -19,6 +20,7 @@ import { write } from './write.ts'
 
 const KINDS: Record<StepKind, (running: Running) => Promise<Outcome>> = {
   merge,
+  look_up: lookUp,
   submit,
   batch,
   poll,

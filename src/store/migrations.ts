@@ -190,6 +190,11 @@ export const MIGRATIONS: readonly Migration[] = [
         primary key (import_id, name))`,
     ],
   },
+  {
+    // A record that was merged, deleted or erased in the CRM, and the calls that are on it.
+    name: '0009-records',
+    statements: [`create index writebacks_by_record on writebacks (connection, target_id)`],
+  },
 ]
 
 /** Table of what has been run; created before everything else. */

@@ -114,6 +114,8 @@ export interface CallRow {
 
 export type StepKind =
   | 'merge'
+  /** asks the vendor for calls that a delivery only named */
+  | 'look_up'
   | 'submit'
   | 'batch'
   | 'poll'

@@ -60,6 +60,13 @@ const MATRIX: [method: string, path: string, needs: Role | null, allowed: number
   ['PUT', `/v1/batches/${id('imp')}/zip`, 'ingest', 404, {}],
   ['POST', `/v1/batches/${id('imp')}/start`, 'ingest', 404],
   ['POST', `/v1/calls/${id('call')}/rerun`, 'operator', 404, { from: 'match' }],
+  [
+    'POST',
+    `/v1/calls/${id('call')}/record`,
+    'operator',
+    404,
+    { connection: 'crm', type: 'contact', id: '51' },
+  ],
   ['GET', '/v1/deliveries', 'viewer', 200],
   ['GET', `/v1/deliveries/${id('dlv')}`, 'operator', 404],
   ['POST', `/v1/deliveries/${id('dlv')}/replay`, 'operator', 404],

@@ -7,6 +7,7 @@ import { weaknessOf } from '../../connector/weakness.ts'
 import { asCordboardError, type CordboardError, ERRORS, type ErrorCode } from '../../errors.ts'
 import type { Patient } from './diagnose.ts'
 import type { Finding } from './finding.ts'
+import { mappingFindings } from './mapping.ts'
 import { secretNames } from './secret-names.ts'
 
 const TIMEOUT_MS = 20_000
@@ -33,6 +34,7 @@ export async function checkConnection(patient: Patient, connection: Connection):
       { ...about, level: 'ok', says },
       ...warnings.map(({ what, fix }): Finding => ({ ...about, level: 'warning', says: what, fix })),
       ...unsigned(connection, about),
+      ...(await mappingFindings(configured.config, connection, ctx)),
     ]
   } catch (thrown) {
     const error = asCordboardError(thrown)
