@@ -27,22 +27,29 @@ const OWNER = longId('0050000000000u1') ?? ''
 const PHONE = '+33639980142'
 const RECEIVED = '2026-03-04T11:25:00.000Z'
 
-const schema = z.object({ ...inboundKeys, externalIdField: z.string().optional() })
+const schema = z.object({
+  ...inboundKeys,
+  externalIdField: z.string().optional(),
+  orgId: z.string().optional(),
+})
 type Settings = z.input<typeof schema>
 
 const TOKEN = 'wQ1kq8s0aX7d2mC5yB9zT4fH6jL3nP0r'
 const SECRET = 'k3y-of-the-hmac-0123456789abcdef'
 const MESSAGE: Settings = {
-  inbound: { by: 'outbound message', orgId: ORG, token: TOKEN },
+  inbound: { by: 'outbound message', token: TOKEN },
+  orgId: ORG,
   externalIdField: 'Cordboard_Key__c',
   calls: {
     phoneField: 'Number__c',
     recordingField: 'Recording_URL__c',
     recordingHosts: ['media.example.com', '*.dialler.example.com'],
     dispositions: { Connected: 'answered', 'Left Voicemail': 'voicemail' },
+    lookUp: false,
   },
 }
-const JSON_BY_HAND: Settings = { ...MESSAGE, inbound: { by: 'signed JSON', secret: SECRET } }
+const { orgId: _org, ...ANY_ORG } = MESSAGE
+const JSON_BY_HAND: Settings = { ...ANY_ORG, inbound: { by: 'signed JSON', secret: SECRET } }
 
 const settingsOf = (settings: Settings) => {
   const config = schema.parse(settings)
@@ -122,7 +129,7 @@ const without = (...names: string[]): Fields =>
   Object.fromEntries(Object.entries(CALL).filter(([name]) => !names.includes(name)))
 
 describe('an outbound message', () => {
-  it('that says all of a call is a call, and is looked up for whom it names', () => {
+  it('that says all of a call is a call, where nobody wants to read more', () => {
     const received = read(soap([{ fields: CALL }]))
     const [event] = eventsIn(received)
     expect(event).toEqual({
@@ -143,8 +150,19 @@ describe('an outbound message', () => {
         meta: { subject: 'Invoice & delivery' },
       },
     })
-    expect(received).toMatchObject({ lookUp: [TASK] })
+    expect(received).not.toHaveProperty('lookUp')
     expect(received).not.toHaveProperty('changes')
+  })
+
+  it('is looked up, whatever it says, unless that is switched off', () => {
+    const { lookUp: _, ...calls } = MESSAGE.calls ?? {}
+    const other = { ...CALL, Id: '00T0000000000B2' }
+    expect(
+      read(soap([{ fields: CALL }, { fields: CALL }, { fields: other }]), { ...MESSAGE, calls }),
+    ).toEqual({
+      events: [],
+      lookUp: [TASK, longId('00T0000000000B2')],
+    })
   })
 
   it.each([
@@ -210,12 +228,9 @@ describe('an outbound message', () => {
   it('of another organisation is kept, unread; both forms of an id are the same one', () => {
     const other = failure(() => read(soap([{ fields: CALL }], '00D000000000002EAA')))
     expect(other).toMatchObject({ code: 'invalid_payload' })
-    expect(other.fix).toContain('inbound.orgId')
+    expect(other.fix).toContain('orgId')
     expect(eventsIn(read(soap([{ fields: CALL }], '00D000000000001')))).toHaveLength(1)
-    const short = {
-      ...MESSAGE,
-      inbound: { by: 'outbound message' as const, orgId: '00D000000000001', token: TOKEN },
-    }
+    const short = { ...MESSAGE, orgId: '00D000000000001' }
     expect(eventsIn(read(soap([{ fields: CALL }]), short))).toHaveLength(1)
     // Case counts in the form of 15.
     expect(failure(() => read(soap([{ fields: CALL }], '00d000000000001')))).toMatchObject({
@@ -308,7 +323,7 @@ describe('signed JSON', () => {
   })
 
   it('of another organisation is kept, unread', () => {
-    const settings: Settings = { ...MESSAGE, inbound: { by: 'signed JSON', secret: SECRET, orgId: ORG } }
+    const settings: Settings = { ...MESSAGE, inbound: { by: 'signed JSON', secret: SECRET } }
     expect(readJson({ organizationId: ORG.slice(0, 15), tasks: [TASK] }, settings)).toHaveProperty('lookUp')
     expect(
       failure(() => readJson({ organizationId: '00D000000000009', tasks: [TASK] }, settings)),

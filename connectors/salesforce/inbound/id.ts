@@ -3,8 +3,6 @@
 const ID = /^[A-Za-z\d]{15}(?:[A-Za-z\d]{3})?$/
 const CHECKS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ012345'
 
-export const isSalesforceId = (text: string): boolean => ID.test(text)
-
 /** The form of 18, so that one record has one id; null where it is none. */
 export function longId(text: string | null | undefined): string | null {
   if (typeof text !== 'string' || !ID.test(text)) return null

@@ -24,13 +24,14 @@ export interface Notification {
 }
 
 /** Throws `invalid_payload` when it is no outbound message, or one of another organisation. */
-export function readOutboundMessage(body: Uint8Array, orgId: string): Notification[] {
+export function readOutboundMessage(body: Uint8Array, orgId: string | undefined): Notification[] {
   const root = byLocalName(parseXml(new TextDecoder().decode(body)))
   const message = childOf(childOf(root, 'Body'), 'notifications')
   if (root.name !== 'Envelope' || !message) throw unreadable('it has no notifications')
-  if (longId(textOf(message, 'OrganizationId')) !== longId(orgId)) {
+  const sender = longId(textOf(message, 'OrganizationId'))
+  if (sender === null || sender !== longId(orgId)) {
     throw unreadable('it is not of the organisation that is configured', {
-      fix: 'Set inbound.orgId to the Organization ID of Setup, Company Information; then replay what came meanwhile',
+      fix: 'Set orgId to the Organization ID of Setup, Company Information; then replay what came meanwhile',
     })
   }
   const notifications = message.children.filter(({ name }) => name === 'Notification')

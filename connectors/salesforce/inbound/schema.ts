@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { RESULTS } from '../../../src/call/call.ts'
 import { secretList, secretValue } from '../../../src/connector/secret.ts'
-import { isSalesforceId } from './id.ts'
 
 /** What an operator says of the way in: how Salesforce tells us, and whether its own calls are ours to analyse. */
 
@@ -15,23 +14,18 @@ const host = z
     /^(?:\*\.)?[a-z\d-]+(?:\.[a-z\d-]+)*(?::\d{1,5})?$/,
     'a host, such as media.example.com or *.example.com',
   )
-const anId = z.string().refine(isSalesforceId, 'a Salesforce id: 15 or 18 letters and digits')
 
 export const inboundKeys = {
   inbound: z
     .discriminatedUnion('by', [
       z.object({
         by: z.literal('outbound message'),
-        orgId: anId.describe(
-          'Organization ID (Setup, Company Information): messages of another one are not read',
-        ),
         token: secretList.describe(
           'long random text at the end of the endpoint URL: outbound messages carry no signature; a list while it is changed',
         ),
       }),
       z.object({
         by: z.literal('signed JSON'),
-        orgId: anId.optional().describe('if the body names its organisation, it must be this one'),
         secret: secretList.describe(
           'key of the HMAC that your Flow or Apex signs with; a list while it is changed',
         ),
@@ -68,17 +62,26 @@ export const inboundKeys = {
         .record(z.string().min(1).max(255), z.enum(RESULTS))
         .default({})
         .describe('Call Result (CallDisposition) → how the call ended; what is not here stays unknown'),
+      lookUp: z
+        .boolean()
+        .default(true)
+        .describe(
+          'read each task, its contact or lead and its owner; false: what a message says of the task is enough, if it says all',
+        ),
     })
     .optional()
     .describe('take calls that any dialler logs in Salesforce (Tasks) as a source; absent: they are ignored'),
 }
 
-export const inbound = z.object(inboundKeys)
-export type Inbound = z.output<typeof inbound>
+export type Inbound = z.output<z.ZodObject<typeof inboundKeys>>
 export type CallSource = NonNullable<Inbound['calls']>
 
 /** What the way in needs of the connection beside its own keys. */
-export type InboundConfig = Inbound & { externalIdField?: string | undefined }
+export type InboundConfig = Inbound & { externalIdField?: string | undefined; orgId?: string | undefined }
+
+/** Without a signature the organisation is a part of who it is that sends. */
+export const namesItsOrg = ({ inbound, orgId }: Pick<InboundConfig, 'inbound' | 'orgId'>): boolean =>
+  inbound?.by !== 'outbound message' || orgId !== undefined
 
 // ── The signed JSON: our own form, README, "Signed JSON" ────────────────────────────────────────────────────────────
 

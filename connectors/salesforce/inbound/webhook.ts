@@ -14,16 +14,15 @@ import { hasEnded, isCall, isOurs, toEvent } from './task.ts'
 
 type Context = MapContext<InboundConfig>
 
-/** The way in. What is sent says which task or record it is; `lookUp` reads what the task says, and whom it names. */
+/** The way in. What is sent says which task or record it is; `lookUp` reads what the task holds, and whom it names. */
 export const webhook: WebhookSide<InboundConfig, CallEvent> = {
   verify: verification,
   // For both ways in: whoever sends JSON looks at the status.
   reply: ACKNOWLEDGED,
   receive(request, ctx) {
-    const { inbound } = ctx.config
+    const { inbound, orgId } = ctx.config
     if (!inbound) return { ignored: 'this connection takes nothing in: `inbound` is not configured' }
-    const told =
-      inbound.by === 'outbound message' ? byMessage(request, inbound.orgId) : byNotice(request, inbound.orgId)
+    const told = inbound.by === 'outbound message' ? byMessage(request, orgId) : byNotice(request, orgId)
     return sorted(told, request, ctx)
   },
 }
@@ -50,7 +49,7 @@ type Told =
   | { object: string; id: string | null; row: Row; key: string }
   | { change: CrmChange['change']; id: string; into: string | null }
 
-function byMessage({ body }: InboundRequest, orgId: string): Told[] {
+function byMessage({ body }: InboundRequest, orgId: string | undefined): Told[] {
   return readOutboundMessage(body, orgId).map(({ id, object, row }) => ({
     object,
     id: longId(row.Id),
@@ -64,7 +63,7 @@ function byNotice(request: InboundRequest, orgId: string | undefined): Told[] {
   const { organizationId, tasks, records } = readAs(notice, request.json(), 'Salesforce: the signed JSON')
   if (orgId !== undefined && organizationId !== undefined && longId(organizationId) !== longId(orgId)) {
     throw new CordboardError('invalid_payload', 'Salesforce: the signed JSON is of another organisation', {
-      fix: 'Set inbound.orgId to the Organization ID of Setup, Company Information; then replay what came meanwhile',
+      fix: 'Set orgId to the Organization ID of Setup, Company Information; then replay what came meanwhile',
     })
   }
   return [
@@ -101,13 +100,13 @@ function sorted(all: readonly Told[], { receivedAt }: InboundRequest, ctx: Conte
       const what = whyNot(row, ctx.config)
       if (what !== null) idle.push(`Task: ${what}`)
       else {
-        lookUp.add(id)
         const at = instantOf(row.LastModifiedDate) ?? receivedAt
-        if (isWhole(row, ctx.config)) events.push(toEvent(row, id, { key: `${id}:${key}`, at }, calls, ctx))
+        if (calls.lookUp || !isWhole(row, ctx.config)) lookUp.add(id)
+        else events.push(toEvent(row, id, { key: `${id}:${key}`, at }, calls, ctx))
       }
     }
   }
-  if (lookUp.size === 0 && changes.length === 0) return { ignored: named(idle) }
+  if (events.length + lookUp.size + changes.length === 0) return { ignored: named(idle) }
   return {
     events,
     ...(lookUp.size > 0 ? { lookUp: [...lookUp] } : {}),
