@@ -71,6 +71,11 @@ export const inboundKeys = {
     })
     .optional()
     .describe('take calls that any dialler logs in Salesforce (Tasks) as a source; absent: they are ignored'),
+  changeChannel: z
+    .string()
+    .regex(/^\/data\/\w{1,80}$/, 'a channel of change events, such as /data/TaskChangeEvent')
+    .default('/data/TaskChangeEvent')
+    .describe('what cordboard listen subscribes to; /data/ChangeEvents for all objects that are selected'),
 }
 
 export type Inbound = z.output<z.ZodObject<typeof inboundKeys>>

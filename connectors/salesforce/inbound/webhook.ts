@@ -6,6 +6,7 @@ import { utf8 } from '../../../src/connector/encoding.ts'
 import { readAs } from '../../../src/connector/read.ts'
 import type { Verification } from '../../../src/connector/verification.ts'
 import { CordboardError } from '../../../src/errors.ts'
+import { changeOf } from './change.ts'
 import { kindOf, longId } from './id.ts'
 import { ACKNOWLEDGED, readOutboundMessage } from './outbound-message.ts'
 import { instantOf, type Row, rowOf } from './row.ts'
@@ -126,18 +127,6 @@ const isWhole = (row: Row, config: InboundConfig): boolean =>
   isCall(row) === true && hasEnded(row) === true && isOurs(row, config) === false
 
 // ── Records that are gone ───────────────────────────────────────────────────────────────────────────────────────────
-
-/** Types as `match` names them. */
-const TYPES: Readonly<Record<string, string>> = { Contact: 'contact', Lead: 'lead', Account: 'account' }
-
-function changeOf({ change, id, into }: { change: CrmChange['change']; id: string; into: string | null }) {
-  const gone = longId(id)
-  const type = TYPES[kindOf(gone) ?? '']
-  if (gone === null || type === undefined) return null
-  // Merged into nobody knows what: its calls are matched anew.
-  if (change === 'merged' && into === null) return { change: 'deleted' as const, type, id: gone }
-  return { change, type, id: gone, ...(change === 'merged' && into !== null ? { into } : {}) }
-}
 
 /**
  * "When a record is deleted after losing a merge operation, its MasterRecordId field is set to the ID of the winning record"
