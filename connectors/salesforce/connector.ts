@@ -1,0 +1,32 @@
+import { defineConnector } from '../../src/connector/contract.ts'
+import { check, fields, setUp } from './connector/check.ts'
+import { match } from './connector/match.ts'
+import { find, write } from './connector/write.ts'
+import { newContact, plan, recordUrl } from './map.ts'
+import { config } from './schema.ts'
+
+export const connector = defineConnector({
+  id: 'salesforce',
+  name: 'Salesforce',
+  docs: 'https://developer.salesforce.com/docs/platform/api-rest/guide/intro-rest.html',
+  config,
+  check,
+  // All that the org's users and programs send counts against one limit, which differs by licence: only the operator knows
+  // how much of it is ours.
+  budgets: ({ requestsPerDay }) =>
+    requestsPerDay === undefined
+      ? {}
+      : { default: { limit: requestsPerDay, windowMs: 86_400_000, window: 'rolling' } },
+  crm: {
+    // The search index is filled some time after a write; how much is not documented. What we wrote is found by SOQL.
+    indexLagMs: 60_000,
+    match,
+    plan,
+    newContact,
+    write,
+    find,
+    fields,
+    setUp,
+    recordUrl,
+  },
+})
