@@ -1,7 +1,13 @@
 import { defineConnector } from '../../src/connector/contract.ts'
+import { accessOf } from './client/token.ts'
+import { salesforce } from './client.ts'
 import { check, fields, setUp } from './connector/check.ts'
 import { match } from './connector/match.ts'
 import { find, write } from './connector/write.ts'
+import { listCalls, lookUpCalls } from './inbound/read.ts'
+import { fetchRecording } from './inbound/recording.ts'
+import { listenToChanges } from './inbound/streaming.ts'
+import { webhook } from './inbound/webhook.ts'
 import { newContact, plan, recordUrl } from './map.ts'
 import { config } from './schema.ts'
 
@@ -17,6 +23,13 @@ export const connector = defineConnector({
     requestsPerDay === undefined
       ? {}
       : { default: { limit: requestsPerDay, windowMs: 86_400_000, window: 'rolling' } },
+  telephony: {
+    webhook,
+    lookUp: (ids, ctx) => lookUpCalls(ids, salesforce(ctx).pages, ctx),
+    recording: fetchRecording,
+    calls: (since, ctx, until) => listCalls(since, salesforce(ctx).pages, ctx, until),
+    listen: (from, take, ctx) => listenToChanges(from, take, ctx, (refused) => accessOf(ctx, refused)),
+  },
   crm: {
     // The search index is filled some time after a write; how much is not documented. What we wrote is found by SOQL.
     indexLagMs: 60_000,
