@@ -149,7 +149,7 @@ export const refusals = z
       message: z.string().optional().catch(undefined),
       errorCode: z.string().optional().catch(undefined),
       fields: z.array(z.string()).optional().catch(undefined),
-      duplicateResult: z.unknown(),
+      duplicateResult: z.unknown().optional(),
     }),
   )
   .min(1)

@@ -29,6 +29,7 @@ const RECEIVED = '2026-03-04T11:25:00.000Z'
 
 const schema = z.object({
   ...inboundKeys,
+  baseUrl: z.string().default('https://acme.my.salesforce.com'),
   externalIdField: z.string().optional(),
   orgId: z.string().optional(),
 })
@@ -528,7 +529,7 @@ describe('listing', () => {
     ))
       events.push(...page)
     expect(asked[0]).toMatch(
-      / FROM Task WHERE \(TaskSubtype = 'Call' OR CallType != null\) AND IsClosed = true AND CreatedDate >= 2026-03-04T00:00:00.000Z AND CreatedDate < 2026-03-05T00:00:00.000Z ORDER BY CreatedDate, Id$/,
+      / FROM Task WHERE \(TaskSubtype = 'Call' OR CallType != null\) AND IsClosed = true AND CreatedDate >= 2026-03-04T00:00:00.000Z AND CreatedDate < 2026-03-05T00:00:00.000Z ORDER BY CreatedDate ASC$/,
     )
     expect(events.map(({ callId }) => callId)).toEqual([TASK])
     const [found] = await lookUpCalls([TASK], org([TASK_ROW]).query, context(MESSAGE))

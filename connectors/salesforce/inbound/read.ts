@@ -51,7 +51,7 @@ export async function* listCalls(
     `WHERE (TaskSubtype = 'Call' OR CallType != null) AND IsClosed = true`,
     // Dates of SOQL are not quoted.
     `AND ${startField} >= ${since}${until === undefined ? '' : ` AND ${startField} < ${until}`}`,
-    `ORDER BY ${startField}, Id`,
+    `ORDER BY ${startField} ASC`,
   ].join(' ')
   for await (const page of query(soql)) yield await asEvents(page.map(rowOf), calls, query, ctx)
 }

@@ -66,8 +66,10 @@ export async function fetchRecording(
     })
   }
   const response = await ctx.fetch(url, { headers: credentials(calls), redirects: 3, maxBytes: MAX_BYTES })
-  // Whoever refuses is not Salesforce: its connection must not be held back for it.
-  const codeOf = (status: number) => (status === 401 || status === 402 ? 'forbidden' : undefined)
+  // Where it lies elsewhere, whoever refuses is not Salesforce: its connection must not be held back for it.
+  const isTheirs = url.host === new URL(ctx.config.baseUrl).host
+  const codeOf = (status: number) =>
+    !isTheirs && (status === 401 || status === 402) ? 'forbidden' : undefined
   await failOn(response, { what, now: ctx.now, codeOf })
   if (!/^(?:text\/html|application\/xhtml)/i.test(response.headers.get('content-type') ?? '')) return response
   await readBounded(response, 0)

@@ -82,7 +82,11 @@ export type Inbound = z.output<z.ZodObject<typeof inboundKeys>>
 export type CallSource = NonNullable<Inbound['calls']>
 
 /** What the way in needs of the connection beside its own keys. */
-export type InboundConfig = Inbound & { externalIdField?: string | undefined; orgId?: string | undefined }
+export type InboundConfig = Inbound & {
+  baseUrl: string
+  externalIdField?: string | undefined
+  orgId?: string | undefined
+}
 
 /** Without a signature the organisation is a part of who it is that sends. */
 export const namesItsOrg = ({ inbound, orgId }: Pick<InboundConfig, 'inbound' | 'orgId'>): boolean =>
