@@ -116,15 +116,21 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
   hubspot: {
     name: 'HubSpot',
     docs: 'https://developers.hubspot.com/docs/api-reference/latest/crm/activities/calls/guide',
-    roles: ['crm'],
+    roles: ['telephony', 'crm'],
     can: [
+      'telephony.webhook',
+      'telephony.lookUp',
+      'telephony.calls',
+      'telephony.recording',
+      'telephony.recordingUrl',
       'crm.match',
       'crm.plan',
       'crm.newContact',
       'crm.write',
       'crm.find',
+      'crm.fields',
+      'crm.setUp',
       'crm.recordUrl',
-      'crm.callback',
     ],
   },
   intake: {

@@ -56,7 +56,7 @@ describe('which of several records', () => {
   test('the order in which the CRM lists them never decides', () => {
     const candidate = fc.record(
       {
-        type: fc.constant('contact'),
+        type: fc.constantFrom('contact', 'company'),
         id: fc.uuid(),
         reason: fc.constant('same number'),
         hasOpenDeal: fc.boolean(),
@@ -73,7 +73,7 @@ describe('which of several records', () => {
         (candidates, prefer) => {
           const best = choose(candidates, prefer).best
           expect(choose(candidates.toReversed(), prefer).best).toBe(best)
-          expect(best === null || candidates.includes(best)).toBe(true)
+          expect(best === null || candidates.some((candidate) => candidate === best)).toBe(true)
         },
       ),
     )

@@ -239,9 +239,8 @@ describe('the analysis on the record', () => {
 
   test('a note too long for HubSpot is cut between two characters, and says so', () => {
     const turns = Array.from({ length: 3000 }, () => ({ party: 'agent' as const, text: '<&>"😀'.repeat(5) }))
-    const part =
-      planned({}, { transcript: { turns } }, { note: { transcript: true } })[1] ?? expect.fail('no note')
-    const sent = withRef('note', part.fields, `wbk_${'0'.repeat(26)}-note`).hs_note_body ?? ''
+    const note = fields(planned({}, { transcript: { turns } }, { note: { transcript: true } }), 'note')
+    const sent = withRef('note', note, `wbk_${'0'.repeat(26)}-note`).hs_note_body ?? ''
     expect(sent.length).toBeLessThanOrEqual(65_536)
     expect(sent.length).toBeGreaterThan(64_000)
     expect(sent).toContain('[Shortened: the rest does not fit into this field]</p><p>Cordboard ref wbk_')
@@ -283,7 +282,7 @@ describe('whose call it is', () => {
     expect((await crm.match(commonCall(), ctxOf(world), []))[0]?.id).toBe(id)
   })
 
-  test('of several with one number: an owner first, then the last contacted, then the last changed, then the oldest', async () => {
+  test('of several with one number whoever was in touch last comes first, then the oldest; owners do not matter', async () => {
     const world = await open({ portalId: '77' })
     const add = (firstname: string, more: Record<string, string> = {}) =>
       post(world, 'contacts', { firstname, phone: CUSTOMER, ...more })
@@ -293,16 +292,16 @@ describe('whose call it is', () => {
     const contacted = await add('contacted', { notes_last_contacted: String(world.now() - 3 * 86_400_000) })
     const owned = await add('owned', { hubspot_owner_id: '7' })
     const found = await crm.match(commonCall(), ctxOf(world), [])
-    expect(found.map(({ id }) => id)).toEqual([owned, contacted, changed, older, younger])
-    expect(found[1]).toMatchObject({
+    expect(found.map(({ id }) => id)).toEqual([contacted, older, younger, changed, owned])
+    expect(found[0]).toMatchObject({
       type: 'contact',
       name: 'contacted',
       reason: 'same number as 4 more, has no owner, last contacted 3 days ago',
       url: `https://app.hubspot.com/contacts/77/record/0-1/${contacted}`,
+      lastActivityAt: new Date(world.now() - 3 * 86_400_000).toISOString(),
     })
-    const byActivity: Context = { ...ctxOf(world), config: mapContext({ tieBreak: ['activity'] }).config }
-    const settings = { ...byActivity.config, baseUrl: 'https://hubspot.example.com' }
-    expect((await crm.match(commonCall(), { ...byActivity, config: settings }, []))[0]?.id).toBe(contacted)
+    expect(found[1]).not.toHaveProperty('lastActivityAt')
+    expect(found[4]).toMatchObject({ reason: expect.stringContaining('has an owner') })
   })
 
   test('a company comes only when no person has the number', async () => {
@@ -599,7 +598,7 @@ describe('the check', () => {
 
   test('deliveries without a secret of their own are never taken', () => {
     const { appSecret: _, ...withoutSecret } = subject.settings
-    const verification = crm.callback?.verify(connector.config.parse(withoutSecret))
+    const verification = connector.telephony?.webhook?.verify(connector.config.parse(withoutSecret))
     expect(verification).toMatchObject({ scheme: 'hmac', secrets: [] })
   })
 })

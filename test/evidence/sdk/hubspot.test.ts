@@ -17,8 +17,8 @@ const NOW = Date.now()
 const URLS = ['https://hooks.example.com/hooks/crm', 'https://hooks.example.com/hooks/crm/crm?a=1&b=2']
 
 it.each(URLS)('what we sign for %s the library accepts, and neither takes a changed one', async (url) => {
-  const { config, crm } = await loadConnector('hubspot')
-  const verification = crm?.callback?.verify(
+  const { config, telephony } = await loadConnector('hubspot')
+  const verification = telephony?.webhook?.verify(
     config.parse({ token: 'token-of-the-sdk-test', appSecret: SECRET }),
   )
   if (!verification) throw new RangeError('hubspot has no webhook')
