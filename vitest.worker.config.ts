@@ -1,6 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
 import { AT_ONCE } from './vitest.node.config.ts'
@@ -15,6 +15,18 @@ Object.assign(process.env, {
   XDG_CONFIG_HOME: folder,
 })
 
+/**
+ * What of jsforce a deployed Worker does without, by the aliases of wrangler.toml: undici does not even load in workerd. The
+ * library is bundled for the tests as it is for a Worker.
+ */
+const aliases = readFileSync('wrangler.toml', 'utf8').matchAll(/^"?([\w/-]+)"? = "(.*\/no-node\.ts)"$/gm)
+const WITHOUT = new Map([...aliases].map(([, name = '', file = '']) => [name, resolve(file)]))
+const jsforce = {
+  enabled: true,
+  include: ['jsforce/lib/connection.js', 'jsforce/lib/util/promise.js'],
+  rolldownOptions: { plugins: [{ name: 'aliases', resolveId: (name: string) => WITHOUT.get(name) ?? null }] },
+}
+
 /** Tests that run inside workerd, with the bindings of wrangler.toml kept locally. */
 export default defineConfig({
   plugins: [
@@ -26,6 +38,7 @@ export default defineConfig({
   ],
   test: {
     name: 'worker',
+    deps: { optimizer: { ssr: jsforce } },
     maxWorkers: AT_ONCE,
     include: ['test/worker/**/*.test.ts'],
     globalSetup: ['test/worker/loopback.ts'],

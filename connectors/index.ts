@@ -191,8 +191,13 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
   salesforce: {
     name: 'Salesforce',
     docs: 'https://developer.salesforce.com/docs/platform/api-rest/guide/intro-rest.html',
-    roles: ['crm'],
+    roles: ['telephony', 'crm'],
     can: [
+      'telephony.webhook',
+      'telephony.lookUp',
+      'telephony.recording',
+      'telephony.calls',
+      'telephony.listen',
       'crm.match',
       'crm.plan',
       'crm.newContact',

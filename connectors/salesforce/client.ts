@@ -247,5 +247,3 @@ class Kept<T> {
 const DESCRIBED = new Kept<Field[]>()
 const STATUSES = new Kept<string | undefined>()
 const USERS = new Kept<z.output<typeof user> | undefined>()
-
-export { detailsOf } from './client/refusal.ts'

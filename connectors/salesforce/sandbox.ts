@@ -38,6 +38,10 @@ const extras = z.object({
   duplicateRule: z.boolean().default(false),
   /** Addresses that tokens name one after the other; the last one stays. Default: its own. */
   instanceUrls: z.array(z.string()).default([]),
+  /** Records that are there already, with fields that only Salesforce fills. */
+  records: z
+    .array(z.object({ type: z.string(), values: z.record(z.string(), z.union([z.string(), z.boolean()])) }))
+    .default([]),
   users: z.array(z.object({ email: z.string(), timeZone: z.string().default('UTC') })).default([]),
 })
 
@@ -78,7 +82,7 @@ export const createSandbox: CreateSandbox = (options) => {
 
   function insert(type: string, values: Record<string, Value>, isSearchable = false): Row {
     const id = idOf(PREFIXES[type] ?? '000', ++lastId)
-    const row: Row = { ...values, Id: id, CreatedDate: stamp() }
+    const row: Row = { CreatedDate: stamp(), ...values, Id: id }
     if (type === 'Task') touch(row)
     if (type === 'Contact' || type === 'Lead')
       row.Name = [row.FirstName, row.LastName].filter(Boolean).join(' ')
@@ -112,14 +116,13 @@ export const createSandbox: CreateSandbox = (options) => {
     insert('TaskStatus', { ApiName, IsClosed: ApiName === 'Completed' })
   }
 
+  for (const { type, values } of extra.records) insert(type, values, true)
+
   // ── What is refused ───────────────────────────────────────────────────────────────────────────────────────────────
 
-  const said = (c: Context, { status, ...one }: Objection): Response => {
-    const headers = { 'content-type': 'application/json' }
-    return c.body(JSON.stringify([one]), { status, headers } as ResponseInit & { status: 400 })
-  }
-  const missing = (c: Context) =>
-    said(c, { status: 404, errorCode: 'NOT_FOUND', message: 'The requested resource does not exist' })
+  const said = ({ status, ...one }: Objection): Response => Response.json([one], { status })
+  const missing = () =>
+    said({ status: 404, errorCode: 'NOT_FOUND', message: 'The requested resource does not exist' })
 
   function objection(type: string, values: Record<string, unknown>, self?: Row): Objection | null {
     const columns = objects.get(type) ?? []
@@ -179,11 +182,11 @@ export const createSandbox: CreateSandbox = (options) => {
   app.get(path, (c) => c.json({ identity: identityOf(account.baseUrl), sobjects: `${path}/sobjects` }))
   app.get(`${path}/query`, (c) => {
     const soql = parseSoql(c.req.query('q') ?? '')
-    if (!soql) return said(c, refuse('MALFORMED_QUERY', 'unexpected token'))
+    if (!soql) return said(refuse('MALFORMED_QUERY', 'unexpected token'))
     const columns = objects.get(soql.type)
-    if (!columns) return said(c, refuse('INVALID_TYPE', `sObject type '${soql.type}' is not supported.`))
+    if (!columns) return said(refuse('INVALID_TYPE', `sObject type '${soql.type}' is not supported.`))
     const no = objectionToQuery(soql, columns)
-    if (no) return said(c, no)
+    if (no) return said(no)
     const keyed = soql.where.find(({ field }) => KEYS.includes(field))
     const rows =
       keyed?.values.flatMap((value) => withValue(soql.type, keyed.field, value)) ?? table(soql.type).values()
@@ -193,15 +196,15 @@ export const createSandbox: CreateSandbox = (options) => {
   app.get(`${path}/query/:cursor`, (c) => {
     const [, cursor = '', from = ''] = /^(\w+)-(\d+)$/.exec(c.req.param('cursor')) ?? []
     const records = cursors.get(cursor)
-    return records ? c.json(page(records, Number(from), cursor)) : missing(c)
+    return records ? c.json(page(records, Number(from), cursor)) : missing()
   })
   app.get(`${path}/search`, (c) => {
     const sosl = parseSosl(c.req.query('q') ?? '')
-    if (!sosl) return said(c, refuse('MALFORMED_SEARCH', 'unexpected token'))
+    if (!sosl) return said(refuse('MALFORMED_SEARCH', 'unexpected token'))
     const searchRecords: Record<string, unknown>[] = []
     for (const { type, fields, isConverted, limit } of sosl.returning) {
       const unknown = fields.find((name) => !objects.get(type)?.some((one) => one.name === name))
-      if (unknown) return said(c, refuse('INVALID_FIELD', `No such column '${unknown}' on entity '${type}'`))
+      if (unknown) return said(refuse('INVALID_FIELD', `No such column '${unknown}' on entity '${type}'`))
       const found = [...table(type).values()].filter(
         (row) =>
           (searchableAt.get(row.Id) ?? 0) <= now() &&
@@ -215,7 +218,7 @@ export const createSandbox: CreateSandbox = (options) => {
   app.get(`${path}/sobjects/:type/describe`, (c) => {
     const name = c.req.param('type')
     const columns = objects.get(name)
-    return columns ? c.json({ name, fields: columns.map(describedColumn) }) : missing(c)
+    return columns ? c.json({ name, fields: columns.map(describedColumn) }) : missing()
   })
   app.post(`${path}/sobjects/:type`, (c) => save(c, c.req.param('type'), undefined))
   app
@@ -224,22 +227,22 @@ export const createSandbox: CreateSandbox = (options) => {
       const row = rowOf(type, id)
       const names =
         c.req.query('fields')?.split(',') ?? objects.get(type)?.map(({ name }: Column) => name) ?? []
-      return row ? c.json(shown(row, names, type, path)) : missing(c)
+      return row ? c.json(shown(row, names, type, path)) : missing()
     })
     .patch((c) => {
       const { type, id } = c.req.param()
       const row = rowOf(type, id)
-      return row ? save(c, type, row) : gone(c, id)
+      return row ? save(c, type, row) : gone(id)
     })
     .delete((c) => {
       const { type, id } = c.req.param()
-      if (!table(type).delete(id.slice(0, 15))) return gone(c, id)
+      if (!table(type).delete(id.slice(0, 15))) return gone(id)
       deleted.add(id.slice(0, 15))
       return c.body(null, 204)
     })
   app.patch(`${path}/sobjects/:type/:field/:value`, async (c) => {
     const { type, field, value } = c.req.param()
-    if (!objects.get(type)?.some((one) => one.name === field && one.externalId)) return missing(c)
+    if (!objects.get(type)?.some((one) => one.name === field && one.externalId)) return missing()
     const same = withValue(type, field, value)
     if (same.length > 1)
       return c.json(
@@ -265,10 +268,10 @@ export const createSandbox: CreateSandbox = (options) => {
     return bytes ? c.body(new Uint8Array(bytes), 200, { 'content-type': 'audio/mpeg' }) : c.notFound()
   })
 
-  const gone = (c: Context, id: string) =>
+  const gone = (id: string) =>
     deleted.has(id.slice(0, 15))
-      ? said(c, { status: 404, errorCode: 'ENTITY_IS_DELETED', message: 'entity is deleted' })
-      : missing(c)
+      ? said({ status: 404, errorCode: 'ENTITY_IS_DELETED', message: 'entity is deleted' })
+      : missing()
 
   /** Between asking whether a record is there and making it, others get their turn: as it is with any database. */
   async function save(
@@ -277,19 +280,19 @@ export const createSandbox: CreateSandbox = (options) => {
     self?: Row,
     key: Record<string, string> = {},
   ): Promise<Response> {
-    if (!objects.has(type)) return missing(c)
+    if (!objects.has(type)) return missing()
     const sent = RECORD.safeParse(await c.req.json().catch(() => null))
-    if (!sent.success) return said(c, refuse('JSON_PARSER_ERROR', 'Unexpected character'))
+    if (!sent.success) return said(refuse('JSON_PARSER_ERROR', 'Unexpected character'))
     const parent = [sent.data.WhatId, sent.data.WhoId].find((id) => typeof id === 'string')
     const lock = extra.locks && typeof parent === 'string' ? parent.slice(0, 15) : undefined
     if (lock !== undefined && locked.has(lock))
-      return said(c, refuse('UNABLE_TO_LOCK_ROW', 'unable to obtain exclusive access to this record'))
+      return said(refuse('UNABLE_TO_LOCK_ROW', 'unable to obtain exclusive access to this record'))
     if (lock !== undefined) locked.add(lock)
     await new Promise<void>((resolve) => setTimeout(resolve))
     if (lock !== undefined) locked.delete(lock)
     const values = self ? sent.data : { ...sent.data, ...key }
     const no = objection(type, values, self)
-    if (no) return said(c, no)
+    if (no) return said(no)
     const double = self ? null : doubleOf(c, type, values)
     if (double) return double
     if (self) {
@@ -320,11 +323,11 @@ export const createSandbox: CreateSandbox = (options) => {
   /** Who may ask, and how often in a day. */
   async function sessions(c: Context, next: () => Promise<void>): Promise<Response | undefined> {
     if (!oauth.isGood(/^Bearer (.+)$/.exec(c.req.header('authorization') ?? '')?.[1] ?? '')) {
-      return said(c, { status: 401, errorCode: 'INVALID_SESSION_ID', message: 'Session expired or invalid' })
+      return said({ status: 401, errorCode: 'INVALID_SESSION_ID', message: 'Session expired or invalid' })
     }
     while (requests[0] !== undefined && requests[0] <= now() - DAY_MS) requests.shift()
     if (requests.length >= extra.dailyLimit)
-      return said(c, {
+      return said({
         status: 403,
         errorCode: 'REQUEST_LIMIT_EXCEEDED',
         message: 'TotalRequests Limit exceeded.',

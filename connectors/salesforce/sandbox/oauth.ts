@@ -1,4 +1,5 @@
 import type { Context } from 'hono'
+import { z } from 'zod'
 import { decodeBase64Url, utf8 } from '../../../src/connector/encoding.ts'
 import { asObject, parseJson } from '../../../src/connector/json.ts'
 import { type Config, privateKeyBytes } from '../schema.ts'
@@ -15,6 +16,9 @@ export interface OAuthOptions {
   /** Each use of a refresh token brings another one, and ends the last. */
   rotates: boolean
 }
+
+/** The public half of a key. */
+const RSA = z.object({ kty: z.string(), n: z.string(), e: z.string() })
 
 const ORG = '00Dd0000000stndEAA'
 const USER = '005d0000000standAA'
@@ -80,7 +84,7 @@ export function createOAuth(options: OAuthOptions) {
 
   return {
     async answer(c: Context): Promise<Response> {
-      const granted = await grant(new URLSearchParams(await c.req.text()))
+      const granted = await grant(new URLSearchParams(new TextDecoder().decode(await c.req.arrayBuffer())))
       return c.json(granted, 'error' in granted ? 400 : 200)
     },
     isGood: (bearer: string): boolean => now() < (good.get(bearer) ?? 0),
@@ -92,8 +96,7 @@ async function verifyingKey(privateKey: string | undefined): Promise<CryptoKey |
   if (!bytes) return null
   const algorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' }
   const own = await crypto.subtle.importKey('pkcs8', new Uint8Array(bytes), algorithm, true, ['sign'])
-  const { kty, n, e } = await crypto.subtle.exportKey('jwk', own)
-  if (kty === undefined || n === undefined || e === undefined) return null
+  const { kty, n, e } = RSA.parse(await crypto.subtle.exportKey('jwk', own))
   return crypto.subtle.importKey('jwk', { kty, n, e }, algorithm, false, ['verify'])
 }
 

@@ -2,9 +2,10 @@ import type { ConnectorContext } from '../../../src/connector/contract.ts'
 import type { CrmRecord, WritePart, WrittenParts } from '../../../src/connector/crm-role.ts'
 import { encodeBase64, utf8 } from '../../../src/connector/encoding.ts'
 import { CordboardError } from '../../../src/errors.ts'
-import { detailsOf, quoted, salesforce, type Values } from '../client.ts'
+import { quoted, salesforce, type Values } from '../client.ts'
 import { fitted, placeOf, updatable, withAnalysis } from '../map.ts'
 import { type Config, commentsOf, linkedFile, withId } from '../schema.ts'
+import { detailsOf } from './refusal.ts'
 
 type Context = ConnectorContext<Config>
 type Fields = Record<string, string>
