@@ -4,7 +4,7 @@ export declare class StreamPromise<T> extends Promise<T> {}
 export declare class Connection {
   instanceUrl: string
   limitInfo: { apiUsage?: { used: number; limit: number } }
-  constructor(options: { instanceUrl: string; version: string; accessToken?: string; logLevel: 'NONE' })
+  constructor(options: { instanceUrl: string; version: string; logLevel: 'NONE' })
   request<R = unknown>(
     request: string | { method: string; url: string; headers?: Record<string, string>; body?: unknown },
     options?: object,
@@ -16,10 +16,8 @@ export declare class Connection {
   upsert(type: string, record: object, field: string): Promise<unknown>
   describe(type: string): Promise<unknown>
 }
-export declare class Streaming {
-  constructor(connection: Connection)
-  createClient<Client>(extensions: object[]): Client
-}
+// faye's, which has no types; what is used of it stands where it is used.
+export declare const Client: new <Client>(url: string, options: object) => Client
 export declare const StreamingExtension: {
   AuthFailure: new (failed: (message: unknown) => void) => object
   Replay: new (channel: string, from: number) => object

@@ -29,6 +29,9 @@ const MOST_WAITING = 1_000
 interface FayeClient {
   _advice: { reconnect?: string }
   _dispatcher: FayeDispatcher
+  disable(transport: string): void
+  setHeader(name: string, value: string): void
+  addExtension(extension: object): void
   subscribe(
     channel: string,
     listener: (data: unknown) => void,
@@ -79,18 +82,19 @@ async function hold(
   ctx: Context,
   { instanceUrl, bearer }: { instanceUrl: string; bearer: string },
 ): Promise<never> {
-  const { Streaming, StreamingExtension } = await import('jsforce/lib/api/streaming.js')
-  const { Connection } = await import('jsforce/lib/connection.js')
-  const { apiVersion: version, changeChannel: channel } = ctx.config
+  const { Client, StreamingExtension } = await import('jsforce/lib/api/streaming.js')
+  const { apiVersion, changeChannel: channel } = ctx.config
+  const url = `${instanceUrl}/cometd/${apiVersion}`
   const { promise, reject } = Promise.withResolvers<never>()
-  const conn = new Connection({ instanceUrl, version, accessToken: bearer, logLevel: 'NONE' })
-  const client: FayeClient = new Streaming(conn).createClient([
-    new StreamingExtension.AuthFailure((message: unknown) => reject(endOf(message))),
-    new StreamingExtension.Replay(channel, mark === null ? FROM_NOW : Number(mark)),
-  ])
-  const http = overFetch(`${instanceUrl}/cometd/${version}`, ctx, reject)
+  const client: FayeClient = new Client(url, {})
+  // Not by jsforce's `createClient`: it begins by trying a web socket, which nothing of ours looks at.
+  client.disable('websocket')
+  client.setHeader('Authorization', `OAuth ${bearer}`)
+  client.addExtension(new StreamingExtension.AuthFailure((message: unknown) => reject(endOf(message))))
+  client.addExtension(new StreamingExtension.Replay(channel, mark === null ? FROM_NOW : Number(mark)))
+  const http = overFetch(url, ctx, reject)
   const dispatcher = client._dispatcher
-  // It makes a new one with each handshake, and would take a web socket where one is offered.
+  // It makes a new one with each handshake. Several messages in one request are an error to Salesforce, as jsforce says.
   const select = dispatcher.selectTransport.bind(dispatcher)
   dispatcher.selectTransport = () => {
     select(['long-polling'])
