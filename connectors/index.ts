@@ -190,7 +190,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
   },
   salesforce: {
     name: 'Salesforce',
-    docs: 'https://developer.salesforce.com/docs/platform/api-rest/guide/intro-rest.html',
+    docs: 'https://developer.salesforce.com/docs/atlas.en-us.252.0.object_reference.meta/object_reference/sforce_api_objects_task.htm',
     roles: ['crm'],
     can: [
       'crm.match',
