@@ -14,7 +14,7 @@ import { config } from './schema.ts'
 export const connector = defineConnector({
   id: 'salesforce',
   name: 'Salesforce',
-  docs: 'https://developer.salesforce.com/docs/platform/api-rest/guide/intro-rest.html',
+  docs: 'https://developer.salesforce.com/docs/atlas.en-us.252.0.object_reference.meta/object_reference/sforce_api_objects_task.htm',
   config,
   check,
   // All that the org's users and programs send counts against one limit, which differs by licence: only the operator knows
