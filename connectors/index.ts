@@ -248,9 +248,14 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
   },
   salesforce: {
     name: 'Salesforce',
-    docs: 'https://developer.salesforce.com/docs/platform/api-rest/guide/intro-rest.html',
-    roles: ['crm'],
+    docs: 'https://developer.salesforce.com/docs/atlas.en-us.252.0.object_reference.meta/object_reference/sforce_api_objects_task.htm',
+    roles: ['telephony', 'crm'],
     can: [
+      'telephony.webhook',
+      'telephony.lookUp',
+      'telephony.recording',
+      'telephony.calls',
+      'telephony.listen',
       'crm.match',
       'crm.plan',
       'crm.newContact',

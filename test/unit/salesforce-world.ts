@@ -6,7 +6,7 @@ import type { Call } from '../../src/call/call.ts'
 import type { CrmRecord, PlannedPart, WritePart } from '../../src/connector/crm-role.ts'
 import { loadSubject } from '../kit/connector/fixtures.ts'
 import { readFolder } from '../kit/connector/folder.ts'
-import { commonCall } from '../kit/connector/samples.ts'
+import { CUSTOMER, commonCall, SAMPLE_ANALYSIS } from '../kit/connector/samples.ts'
 import { openWorld, type World, type WorldOptions } from '../kit/connector/world.ts'
 
 /** One org for the tests of the connector of Salesforce. */
@@ -90,3 +90,22 @@ export const refusing = (status: number, errorCode: string, message = 'stand-in 
   status,
   body: [{ message, errorCode, fields: [] }],
 })
+
+/** An org with a contact who carries the customer’s number, and a call of that contact. */
+export async function ready(settings: Settings = {}) {
+  const world = await open(settings)
+  const id = world.sandbox.addContact?.({ name: 'Jean', phone: CUSTOMER }) ?? ''
+  const record: CrmRecord = { ...recordOf({}, SAMPLE_ANALYSIS), target: { type: 'contact', id } }
+  const part = (key: string) => partOf(crm.plan(record, mapContext(settings)), key)
+  const writeCall = (more: Partial<CrmRecord> = {}, externalId: string | null = null) => {
+    const told = { ...record, ...more }
+    return crm.write(fresh(callOf(told, settings), externalId), told, {}, ctxOf(world))
+  }
+  return { world, record, part, id, writeCall }
+}
+/** The activities that carry our key. */
+export const task = (world: World, key = 'wbk_1-call') =>
+  world.sandbox
+    .book()
+    .filter((entry) => entry.key === key)
+    .map(({ fields }) => fields)
