@@ -104,7 +104,15 @@ describe('whose call it is', () => {
       ...commonCall(),
       customer: { phone: CUSTOMER, phoneRaw: '', crm: { acme: id } },
     })
-    expect((await crm.match(customer(named), ctxOf(world), []))[0]).toMatchObject({ id: named })
+    expect((await crm.match(customer(named), ctxOf(world), []))[0]).toMatchObject({
+      id: named,
+      reason: 'the phone system named this record',
+    })
+    const logged = { ...customer(named), source: { connection: 'acme', callId: '7' } }
+    expect((await crm.match(logged, ctxOf(world), []))[0]).toMatchObject({
+      id: named,
+      reason: 'the call was logged on it',
+    })
     expect((await crm.match(customer('999'), ctxOf(world), []))[0]).toMatchObject({ id: byNumber })
     expect((await crm.match(customer('../owners'), ctxOf(world), []))[0]).toMatchObject({ id: byNumber })
   })

@@ -129,7 +129,11 @@ describe('a call that somebody else logged', () => {
   ])('%s goes on', async (hs_call_status, phase) => {
     const event = await eventOf({ hs_call_status })
     expect(event.phase).toBe(phase)
-    for (const name of ['result', 'talkMs', 'totalMs']) expect(event.facts).not.toHaveProperty(name)
+    const names = ['result', 'talkMs', 'totalMs', 'recordingExpected']
+    for (const name of names) expect(event.facts).not.toHaveProperty(name)
+    const world = await open()
+    const early = { ...LOGGED, hs_call_status, hs_call_recording_url: 'https://media.example.com/a.mp3' }
+    expect((await lookUp(world, [await post(world, 'calls', early)])).length).toBe(1)
   })
 
   test('of an outbound one the customer is the number that was called', async () => {
@@ -240,6 +244,22 @@ describe('which calls are looked up', () => {
       (await telephony.lookUp?.([id, id, ...unknown, '../x'], ctx))?.map(({ callId }) => callId),
     ).toEqual([id])
     expect(asked.filter((one) => one.endsWith('/calls/batch/read')).length).toBe(2)
+  })
+
+  test('a link that comes later is a thing of its own, said once', async () => {
+    const world = await open()
+    const id = await post(world, 'calls', LOGGED)
+    const change = (properties: Record<string, string>) =>
+      ask(world, 'PATCH', `/crm/objects/2026-03/calls/${id}`, { properties })
+    const recorded = async () => (await lookUp(world, [id])).filter(({ phase }) => phase === 'recorded')
+    expect(await recorded()).toEqual([])
+    await change({ hs_call_recording_url: 'https://media.example.com/a.mp3' })
+    const [first] = await recorded()
+    await world.advance(1000)
+    await change({ hs_call_title: 'x' })
+    expect((await recorded()).map(({ key }) => key)).toEqual([first?.key])
+    await change({ hs_call_recording_url: 'https://media.example.com/b.mp3' })
+    expect((await recorded())[0]?.key).not.toBe(first?.key)
   })
 
   test('the same state is said with the same key, another one with another', async () => {

@@ -78,7 +78,8 @@ export function toEvents(
   const phase = UNDERWAY[properties.hs_call_status?.toUpperCase() ?? ''] ?? 'ended'
   const changedAt = isoOf(properties.hs_lastmodifieddate)
   const at = changedAt === undefined ? {} : { at: changedAt }
-  const recording = recordingOf(record)
+  // A link may stand there before there is anything behind it.
+  const recording = phase === 'ended' ? recordingOf(record) : null
   const call: CallEvent = {
     // Once for each state of the record, whoever tells of it.
     key: `${id}:${changedAt ?? 'first'}`,
@@ -89,7 +90,7 @@ export function toEvents(
       ...endOf(record, phase),
       ...partiesOf(record, beside, connection, region),
       ...agentOf(beside.owner),
-      ...expectation(record, recording),
+      ...(phase === 'ended' ? expectation(record, recording) : {}),
     },
   }
   if (recording === null) return [call]
