@@ -46,12 +46,35 @@ describe('cordboard cloudflare', () => {
     expect(written()).toContain('connectors: [connector0, connector1]')
   })
 
-  it('leaves a module alone that is right already', async () => {
+  it('bundles it into modules, of which the API, the work and HubSpot’s client are loaded when they are needed', async () => {
+    write({ connections: { phone, crm, 'crm-2': crm }, flows })
+    expect(await run()).toBe(0)
+    const lazy = imports(bundled('worker.js')).filter(({ isLazy }) => isLazy)
+    expect(lazy.map(({ name }) => name.replace(/-.*/, '')).sort()).toEqual(['api', 'consumer', 'records'])
+    for (const { name } of lazy) expect(bundled(name).length).toBeGreaterThan(10_000)
+    expect(said.join('\n')).toMatch(/worker\.js: .* with hubspot, zadarma, \d+ KB gzip/)
+  })
+
+  it('leaves modules alone that are right already, and takes away those of an earlier bundle', async () => {
     write({ connections: { phone, crm, 'crm-2': crm }, flows })
     await run()
-    const before = statSync(join(folder, '.cordboard/worker.ts')).mtimeMs
+    const before = times()
+    writeFileSync(join(folder, '.cordboard/worker/chunk-ABCDEFGH.js'), '')
+    writeFileSync(join(folder, '.cordboard/worker/mine.js'), '')
     await run()
-    expect(statSync(join(folder, '.cordboard/worker.ts')).mtimeMs).toBe(before)
+    expect(times()).toEqual({ ...before, 'mine.js': expect.any(Number) })
+  })
+
+  it('takes whatever a configuration imports from cordboard, and says what cannot be bundled', async () => {
+    const config = (more: string) => `${more}
+export default { connections: { 'own-phone': { use: { ...own } } }, flows: [] }
+const own = { id: 'own', name: 'Own', docs: 'https://example.com', config: z.object({}) }
+`
+    const file = join(folder, 'cordboard.config.mjs')
+    const zod = `import { z } from '${join(root, 'src/worker/zod/index.ts')}'`
+    const vcon = `import { readVcon } from '${join(root, 'src/index.ts')}'\nglobalThis.readVcon = readVcon`
+    writeFileSync(file, config(`${zod}\n${vcon}`))
+    expect(await run({ config: file })).toBe(0)
   })
 
   it('lists every mistake that does not need the secrets to be seen, and writes nothing', async () => {
