@@ -40,13 +40,13 @@ export async function bundleWorker(module: string, folder: string): Promise<Work
   for (const name of old) rmSync(join(folder, name))
   for (const { path, contents } of made.outputFiles)
     if (!existsSync(path) || !readFileSync(path).equals(contents)) writeFileSync(path, contents)
-  const modules = made.outputFiles.filter(({ path }) => path.endsWith('.js'))
+  const modules = made.outputFiles.filter(({ path }) => path.endsWith('.mjs'))
   const gzipBytes = gzipSync(Buffer.concat(modules.map(({ contents }) => contents))).length
   return { gzipBytes, meta: made.metafile }
 }
 
 /** How esbuild names what it splits off. */
-const CHUNK = /^[\w-]+-[A-Z0-9]{8}\.js(?:\.map)?$/
+const CHUNK = /^[\w-]+-[A-Z0-9]{8}\.mjs(?:\.map)?$/
 
 function notBundled(cause: BuildFailure): never {
   const [first] = cause.errors ?? []
@@ -62,6 +62,8 @@ const OPTIONS = {
   bundle: true,
   splitting: true,
   format: 'esm',
+  // wrangler takes these for modules without being told.
+  outExtension: { '.js': '.mjs' },
   // A start costs what there is to parse; the log keeps its places by the source maps.
   minify: true,
   sourcemap: 'linked',
@@ -70,7 +72,8 @@ const OPTIONS = {
   supported: { using: true },
   conditions: ['workerd', 'worker', 'browser'],
   platform: 'browser',
-  define: { 'process.env.NODE_ENV': '"production"' },
+  // jsforce asks its process for its log level when it is loaded: there is none here.
+  define: { 'process.env.NODE_ENV': '"production"', 'process.env': '{}', global: 'globalThis' },
   external: ['cloudflare:*'],
   metafile: true,
   write: false,
@@ -93,6 +96,10 @@ async function loadEsbuild() {
 const own = (path: string) =>
   fileURLToPath(new URL(`../../src/${path}${extname(import.meta.url)}`, import.meta.url))
 
+/** What jsforce would send, stream and parse with. */
+export const UNUSED_BY_JSFORCE =
+  /^(?:undici|xml2js|csv-(?:parse|stringify)(?:\/sync)?|form-data|events|stream|crypto|querystring|fs|path|child_process|util)$/
+
 /**
  * What a configuration imports as `cordboard` is this program. zod comes without its fifty languages and its compiler, and
  * HubSpot's client without the HTTP of its own that it never uses here: no bundler leaves them out by itself.
@@ -104,6 +111,9 @@ function leftOut(cordboard: string): Plugin {
       onResolve({ filter: /^cordboard$/ }, () => ({ path: own(cordboard) }))
       onResolve({ filter: /^zod$/ }, () => ({ path: own('worker/zod/index') }))
       onResolve({ filter: /\/services\/http\/Transport$/ }, () => ({ path: own('worker/no-transport') }))
+      onResolve({ filter: UNUSED_BY_JSFORCE }, ({ importer }) =>
+        /[\\/]node_modules[\\/]jsforce[\\/]/.test(importer) ? { path: own('worker/no-node') } : undefined,
+      )
     },
   }
 }

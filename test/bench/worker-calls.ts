@@ -122,12 +122,12 @@ async function startWorker(sandbox: RunningSandbox, folder: string, url: string)
   writeFileSync(join(folder, '.dev.vars'), `CORDBOARD_TOKENS=admin:${TOKEN}\nCORDBOARD_LOG=error\n`, {
     flag: 'a',
   })
-  writeFileSync(join(folder, 'counted.js'), stripTypeScriptTypes(COUNTED))
+  writeFileSync(join(folder, 'counted.mjs'), stripTypeScriptTypes(COUNTED))
   writeFileSync(
     join(folder, 'wrangler.toml'),
     workerSettings()
-      .replace('/worker.js"', '/counted.js"')
-      .replace(/^(command = ".*)"$/m, '$1 && cp counted.js .cordboard/worker/"'),
+      .replace('/worker.mjs"', '/counted.mjs"')
+      .replace(/^(command = ".*)"$/m, '$1 && cp counted.mjs .cordboard/worker/"'),
   )
   const env = offline(folder)
   const apply = [WRANGLER, 'd1', 'migrations', 'apply', 'DB', '--local']
@@ -145,7 +145,7 @@ async function startWorker(sandbox: RunningSandbox, folder: string, url: string)
 }
 
 /** Stands before the Worker and counts what each invocation asks of its bindings. */
-const COUNTED = `import worker from './worker.js'
+const COUNTED = `import worker from './worker.mjs'
 
 const none = () => ({ invocations: 0, requests: 0, statements: 0, most: 0, mostStatements: 0, read: 0, written: 0, sent: 0, heard: 0, puts: 0, gets: 0 })
 const counts = { hook: none(), api: none(), queue: none(), scheduled: none() }

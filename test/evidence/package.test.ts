@@ -184,7 +184,7 @@ export type Kit = typeof connectorKit
     const args = [WRANGLER, 'deploy', '--dry-run', '--outdir', 'out']
     const bundled = await run(process.execPath, args, folder, offline(folder))
     expect(bundled.code, bundled.out + bundled.err).toBe(0)
-    const modules = readdirSync(join(folder, 'out')).filter((file) => file.endsWith('.js'))
+    const modules = readdirSync(join(folder, 'out')).filter((file) => file.endsWith('.mjs'))
     expect(modules.length).toBeGreaterThan(3)
     const text = modules.map((file) => readFileSync(join(folder, 'out', file), 'utf8')).join('\n')
     for (const part of ['node:fs', 'node:sqlite', 'bullmq', 'ioredis'])

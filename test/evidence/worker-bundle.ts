@@ -24,7 +24,7 @@ export interface WorkerBundle extends Disposable {
   partsAtStart: readonly string[]
 }
 
-const MAIN = 'worker.js'
+const MAIN = 'worker.mjs'
 
 /** `config`: the text of `cordboard.config.ts`. */
 export async function bundleWorker(config: string): Promise<WorkerBundle> {
@@ -36,7 +36,7 @@ export async function bundleWorker(config: string): Promise<WorkerBundle> {
     const args = [WRANGLER, 'deploy', '--dry-run', '--outdir', 'out']
     await promisify(execFile)(process.execPath, args, { cwd: folder, env: offline(folder) })
     const out = join(folder, 'out')
-    const others = readdirSync(out).filter((file) => file.endsWith('.js') && file !== MAIN)
+    const others = readdirSync(out).filter((file) => file.endsWith('.mjs') && file !== MAIN)
     const modules = [MAIN, ...others.sort()]
     const { outputs }: Meta = JSON.parse(readFileSync(join(folder, '.cordboard/worker.meta.json'), 'utf8'))
     const atStart = loadedWith(MAIN, outputs)

@@ -26,7 +26,7 @@ const written = () => readFileSync(join(folder, '.cordboard/worker.ts'), 'utf8')
 
 const bundled = (name: string) => readFileSync(join(folder, '.cordboard/worker', name), 'utf8')
 const imports = (text: string) =>
-  [...text.matchAll(/(import\(|from)"\.\/([\w-]+\.js)"/g)].map(([, how, name = '']) => ({
+  [...text.matchAll(/(import\(|from)"\.\/([\w-]+\.mjs)"/g)].map(([, how, name = '']) => ({
     name,
     isLazy: how === 'import(',
   }))
@@ -64,17 +64,17 @@ describe('cordboard cloudflare', () => {
   it('bundles it into modules, of which the API, the work and HubSpot’s client are loaded when they are needed', async () => {
     write({ connections: { phone, crm, 'crm-2': crm }, flows })
     expect(await run()).toBe(0)
-    const lazy = imports(bundled('worker.js')).filter(({ isLazy }) => isLazy)
+    const lazy = imports(bundled('worker.mjs')).filter(({ isLazy }) => isLazy)
     expect(lazy.map(({ name }) => name.replace(/-.*/, '')).sort()).toEqual(['api', 'consumer', 'records'])
     for (const { name } of lazy) expect(bundled(name).length).toBeGreaterThan(10_000)
-    expect(said.join('\n')).toMatch(/worker\.js: .* with hubspot, zadarma, \d+ KB gzip/)
+    expect(said.join('\n')).toMatch(/worker\.mjs: .* with hubspot, zadarma, \d+ KB gzip/)
   })
 
   it('leaves modules alone that are right already, and takes away those of an earlier bundle', async () => {
     write({ connections: { phone, crm, 'crm-2': crm }, flows })
     await run()
     const before = times()
-    writeFileSync(join(folder, '.cordboard/worker/chunk-ABCDEFGH.js'), '')
+    writeFileSync(join(folder, '.cordboard/worker/chunk-ABCDEFGH.mjs'), '')
     writeFileSync(join(folder, '.cordboard/worker/mine.js'), '')
     await run()
     expect(times()).toEqual({ ...before, 'mine.js': expect.any(Number) })
@@ -129,9 +129,9 @@ describe('the bundle of a Worker', () => {
       `import { Buffer } from 'node:buffer'`,
       `export default [common, join, Buffer]`,
     )
-    const asked = [...bundled('worker.js').matchAll(/from"(node:\w+)"/g)].map(([, name]) => name)
+    const asked = [...bundled('worker.mjs').matchAll(/from"(node:\w+)"/g)].map(([, name]) => name)
     expect(asked.sort()).toEqual(['node:buffer', 'node:events', 'node:path'])
-    expect(bundled('worker.js')).not.toContain('require(')
+    expect(bundled('worker.mjs')).not.toContain('require(')
   })
 
   it('says what cannot be bundled', async () => {
