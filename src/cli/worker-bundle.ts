@@ -62,7 +62,7 @@ const OPTIONS = {
   bundle: true,
   splitting: true,
   format: 'esm',
-  // wrangler takes these for modules without being told.
+  // As the rule of wrangler.toml has them.
   outExtension: { '.js': '.mjs' },
   // A start costs what there is to parse; the log keeps its places by the source maps.
   minify: true,
