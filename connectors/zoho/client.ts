@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import { z } from 'zod'
 import type { ConnectorContext, FetchInit } from '../../src/connector/contract.ts'
 import { failOn, readBounded, scrub } from '../../src/connector/fail-on.ts'
 import { parseJson } from '../../src/connector/json.ts'
@@ -140,14 +140,26 @@ export function idOf(outcome: Outcome, what: string): string {
     `Zoho: ${what}: ${code}`,
     {
       vendorSaid: scrub([message, details?.api_name].filter(Boolean).join(': ')),
-      ...(code === 'DUPLICATE_DATA' ? { cause: { existingId: duplicateOf(outcome) } } : {}),
+      ...(code === 'DUPLICATE_DATA' ? { cause: duplicateOf(outcome) } : {}),
     },
   )
 }
 
-/** The record that a refused one would have doubled. */
-export const duplicateOf = ({ code, details }: Outcome): string | undefined =>
-  code === 'DUPLICATE_DATA' ? (details?.duplicate_record?.id ?? details?.id) : undefined
+/** The record that a refused one would have doubled, and the field in which. */
+const duplicateOf = ({ code, details }: Outcome): z.output<typeof double> | undefined => {
+  const id = details?.duplicate_record?.id ?? details?.id
+  return code === 'DUPLICATE_DATA' && id !== undefined
+    ? { existingId: id, field: details?.api_name }
+    : undefined
+}
+
+const double = z.object({ existingId: z.string(), field: z.string().optional() })
+
+/** What an error of the code `duplicate` says of the record that is there. */
+export function doubledBy(error: unknown): z.output<typeof double> | null {
+  if (!(error instanceof CordboardError) || error.code !== 'duplicate') return null
+  return double.safeParse(error.cause).data ?? null
+}
 
 interface Page<Item> {
   data: Item[]
@@ -268,14 +280,14 @@ async function refusal(response: Response, what: string, ctx: Context): Promise<
     .then(() => new CordboardError('internal', `${what}: HTTP ${status}`))
     .catch((thrown: unknown) => thrown)
   if (!(error instanceof CordboardError)) throw error
-  const existingId = outcome && duplicateOf(outcome)
-  if (existingId === undefined && outcome?.code !== 'OAUTH_SCOPE_MISMATCH') return error
+  const existing = outcome && duplicateOf(outcome)
+  if (existing === undefined && outcome?.code !== 'OAUTH_SCOPE_MISMATCH') return error
   return new CordboardError(error.code, error.message, {
     retry: error.retry,
     ...(error.vendorSaid === undefined ? {} : { vendorSaid: error.vendorSaid }),
-    ...(existingId === undefined
+    ...(existing === undefined
       ? { fix: 'Make a refresh token with all scopes of the README, then run: cordboard doctor' }
-      : { cause: { existingId } }),
+      : { cause: existing }),
   })
 }
 
