@@ -14,7 +14,7 @@ import { readAs } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { checkAccount, describeFields, setUpFields } from './client/describe.ts'
 import { fetchRecording, listCalls, lookUp, subscribe } from './client/source.ts'
-import { duplicateOf, escaped, get, idOf, pages, searchFound, upload, userIdOf, writeOne } from './client.ts'
+import { doubledBy, escaped, get, idOf, pages, searchFound, upload, userIdOf, writeOne } from './client.ts'
 import { asCandidates, nameOf, newContact, plan, recordOf, relationOf, withNumber } from './map.ts'
 import {
   type Config,
@@ -214,22 +214,12 @@ async function writeCall(part: WritePart, { target, logged }: CrmRecord, ctx: Co
   const what = 'log a call'
   try {
     const call = { ...said, ...(await ownerFor(part.fields, ctx)), ...unique }
-    const outcome = await writeOne('POST', '/Calls', call, what, ctx)
-    const double = outcome.details?.api_name === externalIdField ? duplicateOf(outcome) : undefined
-    return double ?? idOf(outcome, what)
+    return idOf(await writeOne('POST', '/Calls', call, what, ctx), what)
   } catch (error) {
-    const double = externalIdField === undefined ? undefined : existingIdOf(error)
-    if (double === undefined) throw error
-    return double
+    const double = doubledBy(error)
+    if (double === null || externalIdField === undefined || double.field !== externalIdField) throw error
+    return double.existingId
   }
-}
-
-function existingIdOf(error: unknown): string | undefined {
-  if (!(error instanceof CordboardError) || error.code !== 'duplicate') return undefined
-  const { cause } = error
-  const id =
-    typeof cause === 'object' && cause !== null && 'existingId' in cause ? cause.existingId : undefined
-  return typeof id === 'string' ? id : undefined
 }
 
 async function update(
@@ -309,18 +299,12 @@ async function createPerson(part: WritePart, ctx: Context): Promise<string> {
   const what = `make a ${part.type ?? 'contact'}`
   try {
     const person = { ...recordOf(part.fields), ...(await ownerFor(part.fields, ctx)) }
-    const outcome = await writeOne(
-      'POST',
-      `/${part.type === 'lead' ? 'Leads' : 'Contacts'}`,
-      person,
-      what,
-      ctx,
-    )
-    return duplicateOf(outcome) ?? idOf(outcome, what)
+    const module = part.type === 'lead' ? 'Leads' : 'Contacts'
+    return idOf(await writeOne('POST', `/${module}`, person, what, ctx), what)
   } catch (error) {
-    const double = existingIdOf(error)
-    if (double === undefined) throw error
-    return double
+    const double = doubledBy(error)
+    if (double === null) throw error
+    return double.existingId
   }
 }
 
