@@ -448,6 +448,13 @@ describe('whose call it is', () => {
       },
       { id: a, isAgents: true, createdAt: expect.any(String) },
     ])
+    // Agents of calls that Zoho tells of are its users.
+    const own = { ...commonCall(), source: { connection: 'acme', callId: '1' }, agent: { id: FALLBACK } }
+    const other = { ...own, source: { connection: 'pbx', callId: '1' }, agent: { id: ALICE } }
+    const agents = async (call: Call) =>
+      (await crm.match(call, ctxOf(world), ['owner is the agent'])).map(({ isAgents }) => isAgents)
+    expect(await agents({ ...own, agent: { id: ALICE } })).toEqual([false, true])
+    expect(await agents(other)).toEqual([true, false])
     expect(crm.recordUrl?.({ type: 'lead', id: '9' }, ctxOf(world).config)).toBe(
       'https://crm.zoho.eu/crm/org1/tab/Leads/9',
     )
@@ -506,6 +513,9 @@ describe('calls that others log', () => {
     const unique = await ready({ externalIdField: 'Cordboard_Id' })
     const { id } = await crm.write(fresh(unique.part('call')), unique.record, {}, ctxOf(unique.world))
     expect(await telephony.lookUp?.([id], ctxOf(unique.world))).toEqual([])
+    // Somebody may have emptied the description.
+    const bare = await post(unique.world, 'Calls', { ...call, Cordboard_Id: 'wbk_9-call' })
+    expect(await telephony.lookUp?.([bare], ctxOf(unique.world))).toEqual([])
   })
 
   test('the customer is who it was logged on', async () => {

@@ -94,6 +94,8 @@ export function matches(record: Stored, criteria: string): boolean {
 
 function holds({ fields }: Stored, criterion: string): boolean {
   const [, name = '', operator, said = ''] = /^(\w+):(\w+):(.*)$/s.exec(criterion) ?? []
+  // Brackets and commas of a value that nothing escapes break the criteria.
+  if (operator !== 'between' && /(?<!\\)[(),]/.test(said)) return false
   const held = fields[name]
   const value = said.replace(/\\(.)/g, '$1')
   const ms = (instant: unknown) => Date.parse(text(instant))
