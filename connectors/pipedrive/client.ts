@@ -7,7 +7,7 @@ import { failOn } from '../../src/connector/fail-on.ts'
 import { multipart } from '../../src/connector/multipart.ts'
 import { readReply } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
-import { isLinkType, isOurs, LINKS, type Search, toEvent } from './map.ts'
+import { isLinkType, isOurs, LINKS, RECORDS, type Search, toEvent } from './map.ts'
 import {
   type Activity,
   activities,
@@ -169,8 +169,10 @@ export function pipedrive(ctx: Context) {
       }
       const form = multipart(links, file, boundary)
       const what = 'Pipedrive: POST /v1/files'
-      const headers = { 'content-type': form.contentType, 'content-length': String(form.contentLength) }
-      return idOf(await ask(ctx, '/v1/files', {}, { method: 'POST', headers, body: form.body }, what), what)
+      // Whole, not streamed: a token that has ended asks for the same request once more.
+      const whole = new Uint8Array(await new Response(form.body).arrayBuffer())
+      const init = { method: 'POST', headers: { 'content-type': form.contentType }, body: whole }
+      return idOf(await ask(ctx, '/v1/files', {}, init, what), what)
     },
 
     /** The user id of an e-mail address; null when nobody in the company has it. */
@@ -278,8 +280,7 @@ async function logsOf(ids: readonly string[], ctx: Context) {
 
 const wishes = ({ calls }: Config) => [
   ...(calls ? [{ event_action: '*', event_object: 'activity' }] : []),
-  { event_action: 'delete', event_object: 'person' },
-  { event_action: 'delete', event_object: 'deal' },
+  ...RECORDS.map((event_object) => ({ event_action: 'delete', event_object })),
 ]
 
 /** The wishes that no active webhook to this URL fulfils. */
@@ -338,11 +339,7 @@ async function ask(
   const response = await bearer(first)
   if (response.status !== 401) return checked(response, what, ctx)
   await response.body?.cancel()
-  // A body that streams is spent by now: an upload comes again with the step, and by then has the new token.
-  const next = await accessToken(ctx, first)
-  if (init.body instanceof ReadableStream)
-    throw new CordboardError('timeout', `${what}: the access token had ended`)
-  return checked(await bearer(next), what, ctx)
+  return checked(await bearer(await accessToken(ctx, first)), what, ctx)
 }
 
 /** The token, and behind a space the host that it is for. */

@@ -281,7 +281,7 @@ function instantOf(text: string | null | undefined): string | undefined {
 // ── What Pipedrive tells ────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Records that calls may stand on, as webhooks name them. A merge is the deletion of one of the two. */
-const RECORDS = ['person', 'organization', 'deal', 'lead']
+export const RECORDS = ['person', 'organization', 'deal', 'lead']
 
 export function receive({ meta, data }: Delivery, { config }: MapContext<Config>): Received<CallEvent> {
   const { action, entity, entity_id: id } = meta

@@ -470,7 +470,9 @@ describe('webhooks', () => {
     expect(made.map(({ event_action, event_object }) => `${event_action}.${event_object}`)).toEqual([
       '*.activity',
       'delete.person',
+      'delete.organization',
       'delete.deal',
+      'delete.lead',
     ])
     for (const one of made)
       expect(one).toMatchObject({
@@ -487,7 +489,9 @@ describe('webhooks', () => {
   test('the check tells of those that are missing', async () => {
     const world = await open()
     const warned = async () => ((await connector.check(ctxOf(world))).warnings ?? []).map(({ what }) => what)
-    expect(await warned()).toEqual(['There is no webhook for *.activity, delete.person, delete.deal'])
+    expect(await warned()).toEqual([
+      'There is no webhook for *.activity, delete.person, delete.organization, delete.deal, delete.lead',
+    ])
     await telephony.subscribe?.(HOOK_URL, ctxOf(world))
     expect(await warned()).toEqual([])
   })
@@ -516,6 +520,17 @@ describe('credentials and limits', () => {
     expect((await connector.check(ctx)).says).toBe('company stand-in')
     world.sandbox.fail({ fault: { kind: 'status', status: 401 }, path: '/v1/users/me', times: 2 })
     expect(await failureOf(connector.check(ctx))).toMatchObject({ code: 'auth' })
+  })
+
+  test('an upload whose token has ended comes once more', async () => {
+    const { world, part, write } = await ready({ ...settings, note: { file: true } })
+    await connector.check(ctxOf(world))
+    await world.advance(40_000)
+    world.sandbox.fail({ fault: { kind: 'status', status: 401 }, path: '/v1/files' })
+    const { id } = await write(fresh(part('transcript')))
+    expect(books(world, 'file')).toMatchObject([
+      { id, fields: { text: expect.stringContaining('My invoice is wrong.') } },
+    ])
   })
 
   test('its requests go to the host that the token names', async () => {
