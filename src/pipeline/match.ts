@@ -49,10 +49,11 @@ export async function match(running: Running): Promise<Outcome> {
   if (again > deps.now()) {
     return { again, says: 'nobody has this number yet: looked again when the CRM’s search has caught up' }
   }
+  const { id: connectionId, settings: config, region } = connection
   const { verdict, target, says } = decide(candidates, flow, {
     call,
     isLogged: row.connection === connection.id,
-    creates: role.newContact !== undefined,
+    creates: role.newContact?.(call, { connection: connectionId, config, region }) != null,
   })
   const skips = verdict === 'skip' || verdict === 'internal'
   const writeback: WritebackRow = {

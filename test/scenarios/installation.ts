@@ -20,7 +20,7 @@ import { OWN_PHONE } from '../../src/sandbox/world.ts'
 import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { createCanaries } from './canary.ts'
-import { type Company, createCompany, flowFrom, sandboxVendors, type Vendors } from './company.ts'
+import { type Company, createCompany, flowFrom, sandboxVendors, usesOf, type Vendors } from './company.ts'
 import { type ManualQueue, manualQueue } from './manual-queue.ts'
 import { createWire, type Wire } from './wire.ts'
 
@@ -102,9 +102,7 @@ export async function install(options: InstallOptions = {}): Promise<Installatio
   const canaries = createCanaries()
   const timers: { at: number; work: () => void | Promise<void> }[] = []
   const vendors = options.vendors ?? sandboxVendors('twilio', 'zadarma', 'xosum', 'transcripto', 'hubspot')
-  const phones = Object.keys(vendors).filter((id) =>
-    ['twilio', 'zadarma', 'generic'].includes(vendors[id]?.use ?? ''),
-  )
+  const phones = usesOf(vendors, 'twilio', 'zadarma', 'generic')
 
   let receive: (request: Request) => Promise<Response> = async () => new Response(null, { status: 503 })
   const company = await createCompany(vendors, {

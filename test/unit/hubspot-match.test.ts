@@ -21,7 +21,7 @@ describe('what the flow’s rule asks for', () => {
       post(world, 'contacts', { firstname, phone: CUSTOMER, ...more })
     const deal = (closed: string) =>
       post(world, 'deals', { dealname: 'd', ...(closed ? { hs_is_closed: closed } : {}) })
-    const [open1, won, none, both] = [
+    const [open1, won, , both] = [
       await add('open', { hubspot_owner_id: '501' }),
       await add('won', { hubspot_owner_id: '502' }),
       await add('none'),
