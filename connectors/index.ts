@@ -175,6 +175,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
       'telephony.webhook',
       'telephony.recording',
       'telephony.recordingUrl',
+      'telephony.calls',
       'telephony.subscribe',
       'crm.match',
       'crm.plan',
@@ -211,6 +212,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
     can: [
       'telephony.webhook',
       'telephony.lookUp',
+      'telephony.calls',
       'telephony.subscribe',
       'crm.match',
       'crm.plan',

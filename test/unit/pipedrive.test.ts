@@ -415,6 +415,27 @@ describe('calls that Pipedrive tells of', () => {
     expect(off.requests()).toBe(0)
   })
 
+  test('the list brings what was changed in that time, whatever page it is on, and none of ours', async () => {
+    const { world, part, write } = await ready()
+    await write(fresh(part('call')))
+    for (let i = 0; i < 130; i++)
+      await post(world, '/api/v2/activities', { type: 'call', subject: `Call ${i}`, done: true })
+    const listed = async (it: World, until?: string) => {
+      const since = new Date(world.now() - 3_600_000).toISOString()
+      const keys: string[] = []
+      for await (const page of telephony.calls?.(since, ctxOf(it), until) ?? [])
+        keys.push(...page.map(({ key }) => key))
+      return keys
+    }
+    const keys = await listed(world)
+    expect(new Set(keys).size).toBe(130)
+    expect(keys[0]).toMatch(/^activity:\d+:2026-03-04T11:22:33Z$/)
+    expect(await listed(world, new Date(world.now() - 60_000).toISOString())).toEqual([])
+    const off = await open({ calls: false })
+    expect(await listed(off)).toEqual([])
+    expect(off.requests()).toBe(0)
+  })
+
   test('a call log of ours makes an activity that is not taken for somebody else’s call', async () => {
     const { world, part, write } = await ready({ log: 'callLog' })
     await write(fresh(part('call')))
