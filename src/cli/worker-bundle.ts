@@ -35,7 +35,8 @@ export async function bundleWorker(module: string, folder: string): Promise<Work
     supported: { using: true },
     conditions: ['workerd', 'worker', 'browser'],
     platform: 'browser',
-    define: { 'process.env.NODE_ENV': '"production"' },
+    // jsforce asks its process for its log level when it is loaded: there is none here.
+    define: { 'process.env.NODE_ENV': '"production"', 'process.env': '{}', global: 'globalThis' },
     external: ['cloudflare:*'],
     plugins: [leftOut, lazyNumberingPlans, builtins],
     metafile: true,
@@ -69,6 +70,10 @@ async function loadEsbuild() {
 const own = (path: string) =>
   fileURLToPath(new URL(`../../src/${path}${extname(import.meta.url)}`, import.meta.url))
 
+/** What jsforce would send, stream and parse with. */
+export const UNUSED_BY_JSFORCE =
+  /^(?:undici|xml2js|csv-(?:parse|stringify)(?:\/sync)?|form-data|events|stream|crypto|querystring|fs|path|child_process|util)$/
+
 /**
  * What a configuration imports as `cordboard` is this program. zod comes without its fifty languages and its compiler, and
  * HubSpot's client without the HTTP of its own that it never uses here: no bundler leaves them out by itself.
@@ -79,6 +84,9 @@ const leftOut: Plugin = {
     onResolve({ filter: /^cordboard$/ }, () => ({ path: own('index') }))
     onResolve({ filter: /^zod$/ }, () => ({ path: own('worker/zod/index') }))
     onResolve({ filter: /\/services\/http\/Transport$/ }, () => ({ path: own('worker/no-transport') }))
+    onResolve({ filter: UNUSED_BY_JSFORCE }, ({ importer }) =>
+      /[\\/]node_modules[\\/]jsforce[\\/]/.test(importer) ? { path: own('worker/no-node') } : undefined,
+    )
   },
 }
 
