@@ -3,7 +3,7 @@ import type { Call, Recording } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { apiUrl } from '../../src/connector/api-url.ts'
 import type { ConnectorContext, FetchInit } from '../../src/connector/contract.ts'
-import { failOn } from '../../src/connector/fail-on.ts'
+import { failOn, scrub } from '../../src/connector/fail-on.ts'
 import { readAs, readJson, readReply } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { type EntityType, isEntityType, LISTS, listedCall, type Target } from './map.ts'
@@ -130,7 +130,7 @@ export function kommo(ctx: Context) {
       if ((added?.calls?.length ?? 0) > 0) return
       const why = errors?.[0]?.detail ?? errors?.[0]?.title
       throw new CordboardError('rejected', `${what}: the call was not added`, {
-        ...(why ? { vendorSaid: why.slice(0, 300) } : {}),
+        ...(why ? { vendorSaid: scrub(why) } : {}),
         fix: 'Let the flow create unknown callers, or use log: note; then rerun the call',
       })
     },

@@ -236,7 +236,7 @@ export const createSandbox: CreateSandbox = (options) => {
       if (!on) {
         errors.push({
           title: 'Entity not found',
-          detail: 'Entity not found by phone',
+          detail: `Entity not found by phone ${params.phone}`,
           status: 263,
           request_id: '0',
         })

@@ -367,7 +367,7 @@ describe('written once', () => {
     const strange = { ...call, fields: { ...call.fields, phone: '+33199000002' } }
     expect(await failureOf(write(fresh(strange)))).toMatchObject({
       code: 'rejected',
-      vendorSaid: 'Entity not found by phone',
+      vendorSaid: 'Entity not found by phone <number>',
     })
   })
 
