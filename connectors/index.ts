@@ -177,6 +177,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
       'telephony.webhook',
       'telephony.recording',
       'telephony.recordingUrl',
+      'telephony.calls',
       'telephony.subscribe',
       'crm.match',
       'crm.plan',
@@ -213,6 +214,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
     can: [
       'telephony.webhook',
       'telephony.lookUp',
+      'telephony.calls',
       'telephony.subscribe',
       'crm.match',
       'crm.plan',
