@@ -176,11 +176,11 @@ export async function install(options: InstallOptions = {}): Promise<Installatio
     wire.tick()
     await worker.renew()
     await worker.sweep()
-    queue.join(worker.check())
     for (const other of others) await other.worker.renew()
     const queues = [queue, ...others.map((other) => other.queue)]
     const running = () => queues.reduce((sum, one) => sum + one.running(), 0)
     const before = running()
+    queue.join(worker.check())
     const drained = await Promise.all(queues.map((one) => one.drain(store.db, clock, wire.held)))
     while (running() > wire.held()) await new Promise((resolve) => setImmediate(resolve))
     return drained.includes(true) || running() < before || moved
