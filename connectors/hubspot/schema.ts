@@ -138,7 +138,6 @@ export const property = z.object({
   calculated: z.boolean().optional(),
   archived: z.boolean().optional(),
   options: z.array(z.object({ value: z.string(), hidden: z.boolean().nullish() })).default([]),
-  externalOptions: z.boolean().optional(),
   modificationMetadata: z.object({ readOnlyValue: z.boolean().optional() }).nullish(),
 })
 export type Property = z.output<typeof property>

@@ -21,7 +21,7 @@ describe('what the flow’s rule asks for', () => {
       post(world, 'contacts', { firstname, phone: CUSTOMER, ...more })
     const deal = (closed: string) =>
       post(world, 'deals', { dealname: 'd', ...(closed ? { hs_is_closed: closed } : {}) })
-    const [open1, won, none, both] = [
+    const [open1, won, , both] = [
       await add('open', { hubspot_owner_id: '501' }),
       await add('won', { hubspot_owner_id: '502' }),
       await add('none'),
@@ -130,7 +130,8 @@ describe('what the flow’s rule asks for', () => {
       ...ctx,
       async fetch(url, init) {
         const response = await ctx.fetch(url, init)
-        if (!String(url).endsWith('/deals/batch/read') || String(url).includes('associations')) return response
+        if (!String(url).endsWith('/deals/batch/read') || String(url).includes('associations'))
+          return response
         return Response.json({ status: 'COMPLETE', results: [], errors: [], numErrors: 1 }, { status: 207 })
       },
     }

@@ -85,3 +85,9 @@ export function spied(world: World): { ctx: Context; asked: string[] } {
     },
   }
 }
+
+/** What the check tells an operator to do. */
+export async function connectorCheck(world: World): Promise<string[]> {
+  const { warnings = [] } = await connector.check(ctxOf(world))
+  return warnings.map(({ fix }) => fix)
+}
