@@ -1,8 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
+import { isUnused } from './src/cli/worker-jsforce.ts'
 import { AT_ONCE } from './vitest.node.config.ts'
 
 // Offline, and without a trace: wrangler would ask for the location of this machine, count its use, and keep its log and a
@@ -15,16 +16,19 @@ Object.assign(process.env, {
   XDG_CONFIG_HOME: folder,
 })
 
-/**
- * What of jsforce a deployed Worker does without, by the aliases of wrangler.toml: undici does not even load in workerd. The
- * library is bundled for the tests as it is for a Worker.
- */
-const aliases = readFileSync('wrangler.toml', 'utf8').matchAll(/^"?([\w/-]+)"? = "(.*\/no-node\.ts)"$/gm)
-const WITHOUT = new Map([...aliases].map(([, name = '', file = '']) => [name, resolve(file)]))
+/** jsforce as a Worker has it: what it loads and never runs would not load in workerd. */
+const standIn = resolve('src/worker/no-node.ts')
 const jsforce = {
   enabled: true,
   include: ['jsforce/lib/connection.js', 'jsforce/lib/util/promise.js'],
-  rolldownOptions: { plugins: [{ name: 'aliases', resolveId: (name: string) => WITHOUT.get(name) ?? null }] },
+  rolldownOptions: {
+    plugins: [
+      {
+        name: 'lean jsforce',
+        resolveId: (name: string, importer = '') => (isUnused(name, importer) ? standIn : null),
+      },
+    ],
+  },
 }
 
 /** Tests that run inside workerd, with the bindings of wrangler.toml kept locally. */

@@ -96,7 +96,8 @@ export function newContact(call: Call, { config, region }: MapContext<Config>): 
     Phone: phone,
     Email: email,
   })
-  return { key: 'contact', kind: 'contact', fields }
+  const type = config.unknownCallerAs.toLowerCase()
+  return { key: 'contact', kind: 'contact', type, fields }
 }
 
 function callFields({ call, analysis, fields, logged }: CrmRecord, config: Config): Fields {

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import type { Metafile, Plugin } from 'esbuild'
 import { CordboardError } from '../errors.ts'
+import { leanJsforce } from './worker-jsforce.ts'
 
 /**
  * Bundles the module of a Worker into files that workerd loads one by one: what is behind an `import()` is evaluated when it
@@ -37,7 +38,7 @@ export async function bundleWorker(module: string, folder: string): Promise<Work
     platform: 'browser',
     define: { 'process.env.NODE_ENV': '"production"' },
     external: ['cloudflare:*'],
-    plugins: [leftOut, lazyNumberingPlans, builtins],
+    plugins: [leftOut, leanJsforce(own('worker/no-node')), lazyNumberingPlans, builtins],
     metafile: true,
     write: false,
     logLevel: 'silent',
