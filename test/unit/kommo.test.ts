@@ -367,7 +367,7 @@ describe('written once', () => {
     const strange = { ...call, fields: { ...call.fields, phone: '+33199000002' } }
     expect(await failureOf(write(fresh(strange)))).toMatchObject({
       code: 'rejected',
-      vendorSaid: 'Entity not found by phone',
+      vendorSaid: 'Entity not found by phone <number>',
     })
   })
 
@@ -462,6 +462,11 @@ describe('calls that Kommo tells of', () => {
     const link = (url: string) => telephony.recordingUrl?.({ key: 'r', url, state: 'ready' }, call, ctx)
     expect(await link('https://media.example.com/a.mp3')).toBe('https://media.example.com/a.mp3')
     expect(await link('http://10.0.0.7/a.mp3')).toBeNull()
+    const known = { ...ctx, config: { ...ctx.config, recordingHosts: ['media.example.com'] } }
+    const at = (url: string) =>
+      failureOf(telephony.recording?.({ key: 'r', url, state: 'ready' }, call, known) ?? Promise.resolve())
+    expect(await at('https://elsewhere.example.com/a.mp3')).toMatchObject({ code: 'forbidden' })
+    expect(await at('https://media.example.com/records/kit-call-1.mp3')).toBeNull()
   })
 
   const receive = (body: [string, string][]) => {
@@ -470,6 +475,32 @@ describe('calls that Kommo tells of', () => {
     const request = inboundRequest({ ...rawOf(fixture), body: new TextEncoder().encode(form) })
     return telephony.webhook?.receive(request, mapContext())
   }
+
+  async function listed(world: World, until?: string): Promise<string[]> {
+    const since = new Date(world.now() - 3_600_000).toISOString()
+    const ids: string[] = []
+    for await (const page of telephony.calls?.(since, ctxOf(world), until) ?? [])
+      ids.push(...page.map(({ callId }) => callId))
+    return ids
+  }
+
+  test('the list brings the same call by the same key, whatever page it is on, and none of ours', async () => {
+    const { world, id, part, write } = await ready()
+    await write(fresh(part('call')))
+    const body = Array.from({ length: 300 }, (_, i) => ({
+      note_type: 'call_out',
+      params: { uniq: `other-${i}`, duration: 5, source: 'other', phone: CUSTOMER },
+    }))
+    await tell(world, 'POST', `/api/v4/contacts/${id}/notes`, body)
+    const { events } = await playSampleCall(world)
+    const ids = await listed(world)
+    expect(ids.length).toBe(301)
+    expect(ids).toContain(events[0]?.callId)
+    expect(await listed(world, new Date(world.now() - 60_000).toISOString())).toEqual([])
+    const off = await open({ calls: false })
+    expect(await listed(off)).toEqual([])
+    expect(off.requests()).toBe(0)
+  })
 
   test('one delivery may tell of several things', () => {
     const note = (i: number, id: string): [string, string][] => [

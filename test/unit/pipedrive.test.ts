@@ -415,6 +415,27 @@ describe('calls that Pipedrive tells of', () => {
     expect(off.requests()).toBe(0)
   })
 
+  test('the list brings what was changed in that time, whatever page it is on, and none of ours', async () => {
+    const { world, part, write } = await ready()
+    await write(fresh(part('call')))
+    for (let i = 0; i < 130; i++)
+      await post(world, '/api/v2/activities', { type: 'call', subject: `Call ${i}`, done: true })
+    const listed = async (it: World, until?: string) => {
+      const since = new Date(world.now() - 3_600_000).toISOString()
+      const keys: string[] = []
+      for await (const page of telephony.calls?.(since, ctxOf(it), until) ?? [])
+        keys.push(...page.map(({ key }) => key))
+      return keys
+    }
+    const keys = await listed(world)
+    expect(new Set(keys).size).toBe(130)
+    expect(keys[0]).toMatch(/^activity:\d+:2026-03-04T11:22:33Z$/)
+    expect(await listed(world, new Date(world.now() - 60_000).toISOString())).toEqual([])
+    const off = await open({ calls: false })
+    expect(await listed(off)).toEqual([])
+    expect(off.requests()).toBe(0)
+  })
+
   test('a call log of ours makes an activity that is not taken for somebody else’s call', async () => {
     const { world, part, write } = await ready({ log: 'callLog' })
     await write(fresh(part('call')))
@@ -470,7 +491,9 @@ describe('webhooks', () => {
     expect(made.map(({ event_action, event_object }) => `${event_action}.${event_object}`)).toEqual([
       '*.activity',
       'delete.person',
+      'delete.organization',
       'delete.deal',
+      'delete.lead',
     ])
     for (const one of made)
       expect(one).toMatchObject({
@@ -487,7 +510,9 @@ describe('webhooks', () => {
   test('the check tells of those that are missing', async () => {
     const world = await open()
     const warned = async () => ((await connector.check(ctxOf(world))).warnings ?? []).map(({ what }) => what)
-    expect(await warned()).toEqual(['There is no webhook for *.activity, delete.person, delete.deal'])
+    expect(await warned()).toEqual([
+      'There is no webhook for *.activity, delete.person, delete.organization, delete.deal, delete.lead',
+    ])
     await telephony.subscribe?.(HOOK_URL, ctxOf(world))
     expect(await warned()).toEqual([])
   })
@@ -516,6 +541,17 @@ describe('credentials and limits', () => {
     expect((await connector.check(ctx)).says).toBe('company stand-in')
     world.sandbox.fail({ fault: { kind: 'status', status: 401 }, path: '/v1/users/me', times: 2 })
     expect(await failureOf(connector.check(ctx))).toMatchObject({ code: 'auth' })
+  })
+
+  test('an upload whose token has ended comes once more', async () => {
+    const { world, part, write } = await ready({ ...settings, note: { file: true } })
+    await connector.check(ctxOf(world))
+    await world.advance(40_000)
+    world.sandbox.fail({ fault: { kind: 'status', status: 401 }, path: '/v1/files' })
+    const { id } = await write(fresh(part('transcript')))
+    expect(books(world, 'file')).toMatchObject([
+      { id, fields: { text: expect.stringContaining('My invoice is wrong.') } },
+    ])
   })
 
   test('its requests go to the host that the token names', async () => {
