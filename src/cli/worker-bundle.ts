@@ -107,9 +107,6 @@ function leftOut(cordboard: string): Plugin {
       onResolve({ filter: /^cordboard$/ }, () => ({ path: own(cordboard) }))
       onResolve({ filter: /^zod$/ }, () => ({ path: own('worker/zod/index') }))
       onResolve({ filter: /\/services\/http\/Transport$/ }, () => ({ path: own('worker/no-transport') }))
-      onResolve({ filter: UNUSED_BY_JSFORCE }, ({ importer }) =>
-        /[\\/]node_modules[\\/]jsforce[\\/]/.test(importer) ? { path: own('worker/no-node') } : undefined,
-      )
     },
   }
 }
