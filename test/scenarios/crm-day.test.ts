@@ -96,7 +96,7 @@ test('a token that is refused, and then replaced: all that waited for it goes on
     if (headers.get('authorization') !== `Bearer ${valid}`)
       return Response.json({ category: 'EXPIRED_AUTHENTICATION' }, { status: 401 })
     headers.set('authorization', `Bearer ${old}`)
-    return http(url, { ...request, headers })
+    return http(url, { ...request, headers: Object.fromEntries(headers) })
   }
   const ended = (n: number) => ({
     key: `c${n}:ended`,

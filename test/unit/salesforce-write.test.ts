@@ -258,6 +258,13 @@ describe('an unknown caller', () => {
 })
 
 describe('once', () => {
+  test('a key that is there already is no second record: the upsert became an update', async () => {
+    const { world, writeCall } = await ready()
+    const { id } = await writeCall()
+    expect(await writeCall({ fields: { Turns__c: 9 } })).toEqual({ id })
+    expect(task(world)).toMatchObject([{ Turns__c: 9, TaskSubtype: 'Call' }])
+  })
+
   test('the loser of a race takes the record of the winner', async () => {
     const { world, writeCall } = await ready()
     const [one, other] = await Promise.all([writeCall(), writeCall()])
