@@ -16,3 +16,9 @@ export declare class Connection {
   upsert(type: string, record: object, field: string): Promise<unknown>
   describe(type: string): Promise<unknown>
 }
+// faye's: what is used of it stands where it is used.
+export declare const Client: new (url: string, options: object) => object
+export declare const StreamingExtension: {
+  AuthFailure: new (failed: (message: unknown) => void) => object
+  Replay: new (channel: string, from: number) => object
+}

@@ -75,6 +75,20 @@ export function salesforce(ctx: Context) {
   return {
     query,
 
+    /** Whatever a query finds, page by page, as many as there are. */
+    async *pages(soql: string): AsyncIterable<unknown[]> {
+      const headers = { 'Sforce-Query-Options': 'batchSize=200' }
+      let url: string | undefined = `/query?q=${encodeURIComponent(soql)}`
+      while (url !== undefined) {
+        const answer: z.output<typeof pageOf> = read(
+          pageOf,
+          await conn.request({ method: 'GET', url, headers }),
+        )
+        yield answer.records
+        url = answer.nextRecordsUrl
+      }
+    },
+
     /** Records of whatever objects the SOSL names. */
     async search(sosl: string): Promise<Person[]> {
       return read(found, await conn.search(sosl)).searchRecords
@@ -144,6 +158,7 @@ export function quoted(text: string): string {
 // ── Requests ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 const rowsOf = z.object({ records: z.array(z.unknown()) })
+const pageOf = rowsOf.extend({ nextRecordsUrl: z.string().startsWith('/').optional() })
 /** A description of activities with long picklists is some megabytes. */
 const MAX_ANSWER = 32 * 1024 * 1024
 

@@ -13,6 +13,7 @@ import {
   refuse,
   type Value,
 } from './sandbox/objects.ts'
+import { logCall } from './sandbox/place.ts'
 import { objectionToQuery, parseSoql, select, shown } from './sandbox/soql.ts'
 import { isFound, parseSosl } from './sandbox/sosl.ts'
 import { config } from './schema.ts'
@@ -45,6 +46,7 @@ const extras = z.object({
 })
 
 const DAY_MS = 86_400_000
+const PAGE = 200
 const RECORD = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]))
 
 export const createSandbox: CreateSandbox = (options) => {
@@ -61,6 +63,8 @@ export const createSandbox: CreateSandbox = (options) => {
   const deleted = new Set<string>()
   const faults = createFaults()
   const requests: number[] = []
+  const cursors = new Map<string, unknown[]>()
+  const recordings = new Map<string, Uint8Array>()
   const app = new Hono()
   let lastId = 0
   let logins = 0
@@ -78,8 +82,8 @@ export const createSandbox: CreateSandbox = (options) => {
 
   function insert(type: string, values: Record<string, Value>, isSearchable = false): Row {
     const id = idOf(PREFIXES[type] ?? '000', ++lastId)
-    const CreatedDate = `${new Date(now()).toISOString().slice(0, -1)}+0000`
-    const row: Row = { CreatedDate, ...values, Id: id }
+    const row: Row = { CreatedDate: stamp(), ...values, Id: id }
+    if (type === 'Task') touch(row)
     if (type === 'Contact' || type === 'Lead')
       row.Name = [row.FirstName, row.LastName].filter(Boolean).join(' ')
     if (type === 'Lead') row.IsConverted = values.IsConverted ?? false
@@ -87,6 +91,11 @@ export const createSandbox: CreateSandbox = (options) => {
     searchableAt.set(id, isSearchable ? Number.NEGATIVE_INFINITY : now() + extra.indexLagMs)
     index(type, row)
     return row
+  }
+
+  const stamp = (): string => `${new Date(now()).toISOString().slice(0, -1)}+0000`
+  function touch(row: Row): void {
+    Object.assign(row, { LastModifiedDate: stamp(), IsClosed: row.Status === 'Completed' })
   }
 
   const KEYS = ['CallObject', ...(account.externalIdField === undefined ? [] : [account.externalIdField])]
@@ -182,7 +191,12 @@ export const createSandbox: CreateSandbox = (options) => {
     const rows =
       keyed?.values.flatMap((value) => withValue(soql.type, keyed.field, value)) ?? table(soql.type).values()
     const records = select(soql, rows).map((row) => shown(row, soql.fields, soql.type, path))
-    return c.json({ totalSize: records.length, done: true, records })
+    return c.json(page(records, 0))
+  })
+  app.get(`${path}/query/:cursor`, (c) => {
+    const [, cursor = '', from = ''] = /^(\w+)-(\d+)$/.exec(c.req.param('cursor')) ?? []
+    const records = cursors.get(cursor)
+    return records ? c.json(page(records, Number(from), cursor)) : missing()
   })
   app.get(`${path}/search`, (c) => {
     const sosl = parseSosl(c.req.query('q') ?? '')
@@ -238,6 +252,22 @@ export const createSandbox: CreateSandbox = (options) => {
     return save(c, type, same[0], { [field]: value })
   })
 
+  /** What a query found is kept as it was: pages of 200, the fewest that may be asked for. */
+  function page(records: unknown[], from: number, known?: string) {
+    const to = from + PAGE
+    const done = to >= records.length
+    const cursor = known ?? `01g${cursors.size}`
+    if (!done) cursors.set(cursor, records)
+    const more = done ? {} : { nextRecordsUrl: `${path}/query/${cursor}-${to}` }
+    return { totalSize: records.length, done, ...more, records: records.slice(from, to) }
+  }
+
+  // Not Salesforce's: where the dialler keeps its recordings.
+  app.get('/recordings/:file', (c) => {
+    const bytes = recordings.get(c.req.param('file'))
+    return bytes ? c.body(new Uint8Array(bytes), 200, { 'content-type': 'audio/mpeg' }) : c.notFound()
+  })
+
   const gone = (id: string) =>
     deleted.has(id.slice(0, 15))
       ? said({ status: 404, errorCode: 'ENTITY_IS_DELETED', message: 'entity is deleted' })
@@ -267,6 +297,7 @@ export const createSandbox: CreateSandbox = (options) => {
     if (double) return double
     if (self) {
       Object.assign(self, values)
+      if (type === 'Task') touch(self)
       index(type, self)
       return Object.keys(key).length > 0
         ? c.json({ id: self.Id, success: true, errors: [], created: false })
@@ -321,6 +352,11 @@ export const createSandbox: CreateSandbox = (options) => {
           }),
         ),
       ),
+    place: (call) => {
+      const find = (type: string, field: string, value: string) => withValue(type, field, value)[0]
+      if (call.audio) recordings.set(`${call.id}.${call.audio.format}`, call.audio.bytes)
+      return logCall(call, { account, baseUrl, insert, find })
+    },
     addContact: ({ name, phone }) => insert('Contact', { LastName: name, Phone: phone }, true).Id,
   }
 

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { crmKeys } from '../../src/connector/crm-plan.ts'
 import { decodeBase64 } from '../../src/connector/encoding.ts'
 import { secretValue } from '../../src/connector/secret.ts'
+import { inboundKeys, namesItsOrg } from './inbound/schema.ts'
 
 /** 15 characters, or the same with three more that carry the case of its letters. */
 export const RECORD_ID = /^[A-Za-z\d]{15}(?:[A-Za-z\d]{3})?$/
@@ -58,6 +59,7 @@ export const config = z
       .optional()
       .describe('id of the org: the check says when the credentials are another one’s'),
     ...crmKeys(recordId),
+    ...inboundKeys,
     externalIdField: customField
       .optional()
       .describe(
@@ -108,6 +110,10 @@ export const config = z
   .refine(({ privateKey, username }) => (privateKey === undefined) === (username === undefined), {
     path: ['username'],
     message: 'privateKey and username go together',
+  })
+  .refine(namesItsOrg, {
+    path: ['orgId'],
+    message: 'outbound messages are not signed: orgId says whose are read',
   })
   .refine((keys) => keys.privateKey ?? keys.refreshToken ?? keys.clientSecret, {
     path: ['clientSecret'],

@@ -93,6 +93,8 @@ const TASK = [
   column('Priority', 'picklist', suggested('High', 'Normal', 'Low')),
   column('ActivityDate', 'date'),
   column('CompletedDateTime', 'datetime', fixed),
+  column('IsClosed', 'boolean', fixed),
+  column('LastModifiedDate', 'datetime', fixed),
   column('CallType', 'picklist', choice('Inbound', 'Internal', 'Outbound')),
   column('CallDurationInSeconds', 'int'),
   column('CallDisposition', 'string'),
@@ -111,6 +113,8 @@ const TASK = [
   column('Mood__c', 'picklist', choice('good', 'bad')),
   column('Began_At__c', 'datetime'),
   column('Follow_Up_On__c', 'date'),
+  column('Number__c', 'phone'),
+  column('Recording_URL__c', 'string'),
   column('Badge__c', 'string', { length: 20, unique: true }),
 ]
 
@@ -174,6 +178,8 @@ export function objectsOf(shape: OrgShape): Map<string, Column[]> {
       ...OF_ALL,
       column('Email', 'email', fixed),
       column('IsActive', 'boolean', fixed),
+      column('Name', 'string', fixed),
+      column('Extension', 'phone', fixed),
       column('TimeZoneSidKey', 'picklist', fixed),
     ],
     TaskStatus: [

@@ -2,9 +2,13 @@ import { type Column, type Objection, type Row, refuse, type Value } from './obj
 
 /** As much of SOQL as the connector speaks, read strictly: what it does not know, the stand-in refuses. */
 
+type Sign = '=' | '!=' | '>=' | '<'
 interface Condition {
   field: string
+  sign: Sign
   values: Value[]
+  /** Others, of which one is enough. */
+  or: Condition[]
 }
 export interface Soql {
   fields: string[]
@@ -14,7 +18,7 @@ export interface Soql {
   limit: number
 }
 
-const TOKEN = /\s*(?:'((?:[^'\\]|\\.)*)'|([A-Za-z_][\w.]*)|(\d+)|([=,()]))/y
+const TOKEN = /\s*(?:'((?:[^'\\]|\\.)*)'|([A-Za-z_][\w.]*)|(\d{4}-\d\d-\d\dT[\d:.]+Z)|(\d+)|(!=|>=|[=<,()]))/y
 
 type Token = { text: string } | { word: string } | { number: number } | { sign: string }
 
@@ -24,9 +28,10 @@ function tokens(soql: string): Token[] | null {
   while (TOKEN.lastIndex < soql.length) {
     const found = TOKEN.exec(soql)
     if (!found) return null
-    const [, text, word, number, sign] = found
+    const [, text, word, instant, number, sign] = found
     if (text !== undefined) all.push({ text: unescaped(text) })
     else if (word !== undefined) all.push({ word })
+    else if (instant !== undefined) all.push({ text: instant })
     else if (number !== undefined) all.push({ number: Number(number) })
     else all.push({ sign: sign ?? '' })
   }
@@ -58,7 +63,8 @@ export function parseSoql(soql: string): Soql | null {
     if (!next || 'sign' in next) return undefined
     if ('text' in next) return next.text
     if ('number' in next) return next.number
-    return next.word === 'true' ? true : next.word === 'false' ? false : undefined
+    const words: Record<string, Value> = { true: true, false: false, null: null }
+    return words[next.word]
   }
   const list = <T>(one: () => T | null | undefined): NonNullable<T>[] | null => {
     const items: NonNullable<T>[] = []
@@ -73,15 +79,32 @@ export function parseSoql(soql: string): Soql | null {
   const fields = take('SELECT') ? list(word) : null
   const type = fields && take('FROM') ? word() : null
   if (!fields || type === null) return null
+  const condition = (): Condition | null => {
+    if (take('(')) {
+      const first = condition()
+      while (first && take('OR')) {
+        const other = condition()
+        if (!other) return null
+        first.or.push(other)
+      }
+      return take(')') ? first : null
+    }
+    const field = word()
+    if (field === null) return null
+    if (take('IN')) {
+      const values = take('(') ? list(value) : null
+      return values && take(')') ? { field, sign: '=', values, or: [] } : null
+    }
+    const sign = (['=', '!=', '>=', '<'] as const).find(take)
+    const one = sign && value()
+    return sign === undefined || one === undefined ? null : { field, sign, values: [one], or: [] }
+  }
   const where: Condition[] = []
   if (take('WHERE')) {
     do {
-      const field = word()
-      const isIn = take('IN')
-      if (field === null || !take(isIn ? '(' : '=')) return null
-      const values = isIn ? list(value) : [value()].filter((one) => one !== undefined)
-      if (!values || values.length === 0 || (isIn && !take(')'))) return null
-      where.push({ field, values })
+      const one = condition()
+      if (!one) return null
+      where.push(one)
     } while (take('AND'))
   }
   let orderBy: string | null = null
@@ -105,12 +128,12 @@ export function objectionToQuery(
   columns: readonly Column[],
 ): Objection | null {
   const known = new Map(columns.map((one) => [one.name, one]))
-  const unknown = [...fields, ...where.map(({ field }) => field), ...(orderBy ? [orderBy] : [])].find(
+  const unknown = [...fields, ...where.flatMap(fieldsIn), ...(orderBy ? [orderBy] : [])].find(
     (name) => !known.has(name),
   )
   if (unknown) return refuse('INVALID_FIELD', `No such column '${unknown}' on entity '${type}'`)
-  const fixed = where.find(({ field }) => !known.get(field)?.filterable)
-  if (fixed) return refuse('INVALID_FIELD', `field '${fixed.field}' can not be filtered in a query call`)
+  const fixed = where.flatMap(fieldsIn).find((field) => !known.get(field)?.filterable)
+  if (fixed) return refuse('INVALID_FIELD', `field '${fixed}' can not be filtered in a query call`)
   if (type === 'ContentDocumentLink' && !where.some(({ field }) => field === 'LinkedEntityId')) {
     return refuse('MALFORMED_QUERY', 'ContentDocumentLink requires a filter by a single LinkedEntityId')
   }
@@ -118,15 +141,25 @@ export function objectionToQuery(
 }
 
 export function select({ where, orderBy, limit }: Soql, rows: Iterable<Row>): Row[] {
-  const found = [...rows].filter((row) =>
-    where.every(({ field, values }) => values.some((value) => isSame(row[field] ?? null, value, field))),
-  )
+  const found = [...rows].filter((row) => where.every((condition) => holds(condition, row)))
   if (orderBy) {
     const key = (row: Row) => String(row[orderBy] ?? '')
     // Stable: of one instant, the order of creation.
     found.sort((a, b) => (key(a) < key(b) ? -1 : Number(key(a) > key(b))))
   }
   return found.slice(0, limit)
+}
+
+const fieldsIn = ({ field, or }: Condition): string[] => [field, ...or.flatMap(fieldsIn)]
+
+function holds({ field, sign, values, or }: Condition, row: Row): boolean {
+  const held = row[field] ?? null
+  const isOne = values.some((value) => {
+    if (sign === '=' || sign === '!=') return isSame(held, value, field) === (sign === '=')
+    const [a, b] = [Date.parse(String(held)), Date.parse(String(value))]
+    return sign === '<' ? a < b : a >= b
+  })
+  return isOne || or.some((other) => holds(other, row))
 }
 
 /** Texts are compared without case, ids of 15 and 18 characters as the same; a boolean that is not set is false. */
