@@ -14,8 +14,8 @@ import { asCordboardError, type CordboardError } from '../../src/errors.ts'
 import { createHttpFetch } from '../../src/node/http-fetch.ts'
 
 /** The faye that jsforce brings: its server is the stand-in of Salesforce's CometD. */
-const require = createRequire(createRequire(import.meta.url).resolve('jsforce/lib/connection.js'))
-const faye = require('faye') as {
+const ofJsforce = createRequire(createRequire(import.meta.url).resolve('jsforce/lib/connection.js'))
+const faye = ofJsforce('faye') as {
   NodeAdapter: new (
     options: object,
   ) => {
