@@ -35,7 +35,7 @@ interface FayeClient {
   subscribe(
     channel: string,
     listener: (data: unknown) => void,
-  ): { errback(failed: (error: unknown) => void): void }
+  ): { callback(done: () => void): void; errback(failed: (error: unknown) => void): void }
   disconnect(): unknown
 }
 const isFaye = (client: object): client is FayeClient => '_dispatcher' in client && '_advice' in client
@@ -53,6 +53,11 @@ export async function listenToChanges(
   ctx: Context,
   access: Access,
 ): Promise<never> {
+  if (!ctx.config.calls && ctx.config.changeChannel === '/data/TaskChangeEvent') {
+    throw new CordboardError('config', 'This connection takes no calls from Salesforce', {
+      fix: 'Configure calls, or a changeChannel that tells of more than tasks',
+    })
+  }
   let mark = from
   let isRenewed = false
   let current = await access()
@@ -132,6 +137,7 @@ async function hold(
         },
       )
   })
+  subscription.callback(() => ctx.log.info('listening to changes', { connection: ctx.connection, channel }))
   subscription.errback((error) => reject(refusedWith(error)))
   try {
     return await promise
