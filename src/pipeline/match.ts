@@ -93,5 +93,7 @@ export async function match(running: Running): Promise<Outcome> {
 /** Whoever was entered during the call may not show in the CRM's search yet. */
 function lookAgainAt({ indexLagMs }: CrmRole<unknown>, { customer, endedAt }: Call, row: CallRow): number {
   if (!customer?.phone) return 0
-  return (endedAt === undefined ? row.started_at : Date.parse(endedAt)) + indexLagMs
+  const over = endedAt === undefined ? row.started_at : Date.parse(endedAt)
+  // A phone system whose clock is wrong may say that it ends in some hours.
+  return Math.min(over, row.updated_at) + indexLagMs
 }
