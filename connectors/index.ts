@@ -42,6 +42,7 @@ export const connectorIds = [
   'vonage',
   'xosum',
   'zadarma',
+  'zoho',
   'zoom-phone',
 ] as const
 
@@ -58,7 +59,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
     name: 'Aircall',
     docs: 'https://developer.aircall.io/api-references/',
     roles: ['telephony'],
-    can: ['telephony.webhook', 'telephony.recording', 'telephony.calls'],
+    can: ['telephony.webhook', 'telephony.recording', 'telephony.calls', 'telephony.subscribe'],
   },
   'amazon-connect': {
     name: 'Amazon Connect',
@@ -176,6 +177,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
       'telephony.webhook',
       'telephony.recording',
       'telephony.recordingUrl',
+      'telephony.calls',
       'telephony.subscribe',
       'crm.match',
       'crm.plan',
@@ -212,6 +214,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
     can: [
       'telephony.webhook',
       'telephony.lookUp',
+      'telephony.calls',
       'telephony.subscribe',
       'crm.match',
       'crm.plan',
@@ -318,6 +321,26 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
     roles: ['telephony'],
     can: ['telephony.webhook', 'telephony.recording', 'telephony.recordingUrl', 'telephony.calls'],
   },
+  zoho: {
+    name: 'Zoho CRM',
+    docs: 'https://www.zoho.com/crm/developer/docs/api/v8/',
+    roles: ['telephony', 'crm'],
+    can: [
+      'telephony.webhook',
+      'telephony.recording',
+      'telephony.calls',
+      'telephony.lookUp',
+      'telephony.subscribe',
+      'crm.match',
+      'crm.plan',
+      'crm.newContact',
+      'crm.write',
+      'crm.find',
+      'crm.fields',
+      'crm.setUp',
+      'crm.recordUrl',
+    ],
+  },
   'zoom-phone': {
     name: 'Zoom Phone',
     docs: 'https://developers.zoom.us/docs/phone/',
@@ -356,6 +379,7 @@ const connectors: Readonly<Record<ConnectorId, () => Promise<{ connector: Connec
   vonage: () => import('./vonage/connector.ts'),
   xosum: () => import('./xosum/connector.ts'),
   zadarma: () => import('./zadarma/connector.ts'),
+  zoho: () => import('./zoho/connector.ts'),
   'zoom-phone': () => import('./zoom-phone/connector.ts'),
 }
 
@@ -389,6 +413,7 @@ const sandboxes: Readonly<Record<ConnectorId, () => Promise<{ createSandbox: Cre
   vonage: () => import('./vonage/sandbox.ts'),
   xosum: () => import('./xosum/sandbox.ts'),
   zadarma: () => import('./zadarma/sandbox.ts'),
+  zoho: () => import('./zoho/sandbox.ts'),
   'zoom-phone': () => import('./zoom-phone/sandbox.ts'),
 }
 

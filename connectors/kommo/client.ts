@@ -1,16 +1,19 @@
 import type { z } from 'zod'
 import type { Call, Recording } from '../../src/call/call.ts'
+import type { CallEvent } from '../../src/call/facts.ts'
 import { apiUrl } from '../../src/connector/api-url.ts'
 import type { ConnectorContext, FetchInit } from '../../src/connector/contract.ts'
-import { failOn } from '../../src/connector/fail-on.ts'
+import { failOn, scrub } from '../../src/connector/fail-on.ts'
 import { readAs, readJson, readReply } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
-import { type EntityType, isEntityType, LISTS, type Target } from './map.ts'
+import { type EntityType, isEntityType, LISTS, listedCall, type Target } from './map.ts'
 import {
   account,
   addedCalls,
   addedUnsorted,
+  type CallNote,
   type Config,
+  callNote,
   type Entity,
   entity,
   type Field,
@@ -29,6 +32,7 @@ export type Body = Record<string, unknown>
 /** Of all lists, the most of one page. */
 const PAGE = '250'
 const MOST_PAGES = 4
+const CALL_NOTES = { 'filter[note_type][0]': 'call_in', 'filter[note_type][1]': 'call_out' }
 /** Where no Retry-After comes: the limit is counted by the second. */
 const PAUSE_S = '1'
 const RECORDING_MAX_BYTES = 4 * 1024 ** 3
@@ -126,7 +130,7 @@ export function kommo(ctx: Context) {
       if ((added?.calls?.length ?? 0) > 0) return
       const why = errors?.[0]?.detail ?? errors?.[0]?.title
       throw new CordboardError('rejected', `${what}: the call was not added`, {
-        ...(why ? { vendorSaid: why.slice(0, 300) } : {}),
+        ...(why ? { vendorSaid: scrub(why) } : {}),
         fix: 'Let the flow create unknown callers, or use log: note; then rerun the call',
       })
     },
@@ -141,17 +145,26 @@ export function kommo(ctx: Context) {
 
     /** Wherever Kommo put it: among the call notes of all records since then. */
     async findCall(since: number, isIt: (one: z.output<typeof note>) => boolean): Promise<boolean> {
-      for (const list of ['contacts', 'leads', 'companies', 'customers']) {
-        const query = {
-          'filter[note_type][0]': 'call_in',
-          'filter[note_type][1]': 'call_out',
-          'filter[updated_at][from]': String(since),
-          'order[id]': 'desc',
-        }
-        const found = await pages('notes', note, `/api/v4/${list}/notes`, query, (items) => items.some(isIt))
+      for (const type of Object.keys(LISTS) as EntityType[]) {
+        const query = { ...CALL_NOTES, 'filter[updated_at][from]': String(since), 'order[id]': 'desc' }
+        const path = `/api/v4/${LISTS[type]}/notes`
+        const found = await pages('notes', note, path, query, (items) => items.some(isIt))
         if (found.some(isIt)) return true
       }
       return false
+    },
+
+    /** Call notes of one kind of record, the oldest first. */
+    async *callNotes(type: EntityType, from: number, to: number | null): AsyncGenerator<CallNote[]> {
+      const range = { from: String(from), ...(to === null ? {} : { to: String(to) }) }
+      const asked = Object.entries(range).map(([name, value]) => [`filter[updated_at][${name}]`, value])
+      const query = { ...CALL_NOTES, ...Object.fromEntries(asked), 'order[id]': 'asc', limit: PAGE }
+      for (let page = 1; ; page++) {
+        const path = `/api/v4/${LISTS[type]}/notes`
+        const items = await get(listOf('notes', callNote), path, { ...query, page: String(page) })
+        yield items
+        if (items.length < Number(PAGE)) return
+      }
     },
 
     async findTask(
@@ -218,17 +231,42 @@ export async function isSubscribed(destination: string, ctx: Context): Promise<b
   )
 }
 
+/** What a webhook would have told: Kommo is not known to repeat one. */
+export async function* calls(since: string, ctx: Context, until?: string): AsyncGenerator<CallEvent[]> {
+  if (!ctx.config.calls) return
+  const seconds = (instant: string) => Math.floor(Date.parse(instant) / 1000)
+  const to = until === undefined ? null : seconds(until)
+  for (const type of Object.keys(LISTS) as EntityType[])
+    for await (const page of kommo(ctx).callNotes(type, seconds(since), to))
+      yield page.flatMap((one) => listedCall(type, one, ctx) ?? [])
+}
+
 /** Whoever keeps the recording wants no credentials of ours, and gets none. */
 export async function fetchRecording(recording: Recording, _: Call, ctx: Context): Promise<Response> {
   const what = 'Kommo: fetch the recording'
-  if (recording.url === undefined)
-    throw new CordboardError('not_found', `${what}: the call named no link`, { retry: 'never' })
-  const response = await ctx.fetch(recording.url, {
+  const response = await ctx.fetch(reachable(recording, ctx), {
     redirects: 3,
     maxBytes: RECORDING_MAX_BYTES,
     bucket: 'recordings',
   })
   return failOn(response, { what, now: ctx.now })
+}
+
+/** The link itself, for whoever follows it from outside. */
+export async function linkTo(recording: Recording, _: Call, ctx: Context): Promise<string | null> {
+  const { protocol, href } = reachable(recording, ctx)
+  return protocol === 'https:' ? href : null
+}
+
+/** Whoever may write a note writes this link: `ctx.fetch` refuses what is private or not https, unless it is allowed. */
+function reachable({ url }: Recording, { config: { recordingHosts } }: Context): URL {
+  const link = url === undefined ? null : URL.parse(url)
+  if (!link) throw new CordboardError('not_found', 'Kommo: the call has no link to its recording')
+  if (recordingHosts.length === 0 || recordingHosts.includes(link.hostname)) return link
+  throw new CordboardError('forbidden', `Kommo: recordings at ${link.hostname} are not fetched`, {
+    why: 'The connection names the hosts it may fetch recordings from, and this is none of them',
+    fix: `If this host keeps your recordings, add ${link.hostname} to recordingHosts of the connection`,
+  })
 }
 
 /** The name of a record's lists. */

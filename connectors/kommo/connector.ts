@@ -11,7 +11,17 @@ import type {
 } from '../../src/connector/crm-role.ts'
 import { nestForm } from '../../src/connector/nested-form.ts'
 import { CordboardError } from '../../src/errors.ts'
-import { type Body, fetchRecording, isSubscribed, kommo, listOfType, segment, subscribe } from './client.ts'
+import {
+  type Body,
+  calls,
+  fetchRecording,
+  isSubscribed,
+  kommo,
+  linkTo,
+  listOfType,
+  segment,
+  subscribe,
+} from './client.ts'
 import {
   asCandidates,
   type EntityType,
@@ -51,7 +61,8 @@ export const connector = defineConnector({
       receive: (request, ctx) => receive(nestForm(request.form()), ctx),
     },
     recording: fetchRecording,
-    recordingUrl: async ({ url }) => (url?.startsWith('https:') ? url : null),
+    recordingUrl: linkTo,
+    calls,
     subscribe,
   },
   crm: {

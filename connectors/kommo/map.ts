@@ -1,3 +1,4 @@
+import type { z } from 'zod'
 import type { Call, Recording, Result } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { nationalForm, normalisePhone, phoneSpellings } from '../../src/call/phone.ts'
@@ -20,7 +21,7 @@ import { asObject, parseJson } from '../../src/connector/json.ts'
 import type { FormTree } from '../../src/connector/nested-form.ts'
 import { readAs } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
-import { type Config, callParams, type Entity, type ToldNote, toldNote } from './schema.ts'
+import { type CallNote, type Config, callParams, type Entity, type ToldNote, toldNote } from './schema.ts'
 
 type Fields = Record<string, string>
 export type Target = NonNullable<CrmRecord['target']>
@@ -239,7 +240,7 @@ export function receive(form: FormTree, ctx: MapContext<Config>): Received<CallE
     for (const item of itemsOf(actions.note)) {
       const note = readAs(toldNote, treeOf(item.note) ?? item, 'Kommo: the note of a webhook')
       const why = calls ? null : 'calls are not taken from Kommo: calls is false'
-      const event = why ?? toEvent(type, note, ctx)
+      const event = why ?? toldCall(type, note, ctx)
       if (typeof event === 'string') others.push(event)
       else events.push(event)
     }
@@ -266,45 +267,72 @@ const RESULTS: Record<string, Result> = {
   '7': 'busy',
 }
 
-/** A call note as a call; or why it is none. */
-function toEvent(
-  type: EntityType,
-  note: ToldNote,
-  { connection, region }: MapContext<Config>,
-): CallEvent | string {
+/** A call note as a webhook tells it; or why it is none. */
+function toldCall(type: EntityType, note: ToldNote, ctx: MapContext<Config>): CallEvent | string {
   if (note.note_type !== CALL_IN && note.note_type !== CALL_OUT) return 'a note that is no call'
-  const params = paramsOf(note.text ?? '')
+  const { id, element_id: on, responsible_user_id: user, created_by, created_user_id } = note
+  const said = {
+    id,
+    isIn: note.note_type === CALL_IN,
+    params: paramsOf(note.text ?? ''),
+    endedAt: toldInstant(note.created_at ?? note.date_create),
+    users: [user, created_by, created_user_id],
+  }
+  return toEvent({ type, id: on }, said, ctx) ?? 'a call that was written from here'
+}
+
+/** A call note as the list tells it. */
+export function listedCall(type: EntityType, note: CallNote, ctx: MapContext<Config>): CallEvent | null {
+  const { id, entity_id: on, note_type, params, created_at, responsible_user_id: user, created_by } = note
+  const said = {
+    id,
+    isIn: note_type === 'call_in',
+    params: params ?? {},
+    endedAt: created_at ? instantOf(created_at) : undefined,
+    users: [user, created_by],
+  }
+  return toEvent({ type, id: on }, said, ctx)
+}
+
+interface SaidCall {
+  id: string
+  isIn: boolean
+  params: z.output<typeof callParams>
+  endedAt: string | undefined
+  users: readonly (string | null | undefined)[]
+}
+
+/** Null: we wrote it. */
+function toEvent(
+  on: Target & { type: EntityType },
+  said: SaidCall,
+  ctx: MapContext<Config>,
+): CallEvent | null {
+  const { connection, region } = ctx
+  const { params, endedAt } = said
   const { phone, link, call_result, call_responsible: shown } = params
-  if (params.uniq?.startsWith(OURS)) return 'a call that was written from here'
+  if (params.uniq?.startsWith(OURS)) return null
   const seconds = /^\d{1,6}$/.test(params.duration ?? '') ? Number(params.duration) : undefined
   const result = RESULTS[params.call_status ?? ''] ?? (seconds ? 'answered' : undefined)
   const other = phone
     ? { phone: normalisePhone(phone, region).e164, phoneRaw: phone.slice(0, 256) }
     : undefined
-  const direction = note.note_type === CALL_IN ? 'inbound' : 'outbound'
-  const endedAt = toldInstant(note.created_at ?? note.date_create)
-  const user = [shown, note.responsible_user_id, note.created_by, note.created_user_id].find(
-    (one) => one && one !== '0',
-  )
-  const recording = link && recordingAt(link, note.id)
+  const user = [shown, ...said.users].find((one) => one && one !== '0')
+  const recording = link && recordingAt(link, said.id)
   return {
-    key: `note:${note.id}`,
-    callId: `${LISTS[type]}/${note.element_id}/${note.id}`,
+    key: `note:${said.id}`,
+    callId: `${LISTS[on.type]}/${on.id}/${said.id}`,
     phase: 'ended',
     ...(endedAt ? { at: endedAt } : {}),
     facts: {
-      direction,
+      direction: said.isIn ? 'inbound' : 'outbound',
       ...(result ? { result } : {}),
       ...(call_result ? { outcome: call_result.slice(0, 256) } : {}),
       // The only time that there is: the note is made when the call is over.
       ...(endedAt ? { endedAt } : {}),
       ...(seconds === undefined ? {} : { talkMs: seconds * 1000 }),
-      ...(other && direction === 'inbound' ? { from: other } : {}),
-      ...(other && direction === 'outbound' ? { dialed: other } : {}),
-      customer: {
-        ...other,
-        ...(type === 'contact' ? { crm: { [connection]: note.element_id } } : {}),
-      },
+      ...(other ? { [said.isIn ? 'from' : 'dialed']: other } : {}),
+      customer: { ...other, ...(on.type === 'contact' ? { crm: { [connection]: on.id } } : {}) },
       ...(user ? { agent: /^\d+$/.test(user) ? { id: user } : { name: user.slice(0, 256) } } : {}),
       ...(recording ? { recordings: [recording] } : {}),
       recordingExpected: Boolean(recording),

@@ -236,7 +236,7 @@ export const createSandbox: CreateSandbox = (options) => {
       if (!on) {
         errors.push({
           title: 'Entity not found',
-          detail: 'Entity not found by phone',
+          detail: `Entity not found by phone ${params.phone}`,
           status: 263,
           request_id: '0',
         })
@@ -326,10 +326,12 @@ export const createSandbox: CreateSandbox = (options) => {
   function notesOf(c: Context, list: string): Stored[] {
     const types = many(c, 'filter[note_type]')
     const since = Number(c.req.query('filter[updated_at][from]') ?? 0)
+    const until = Number(c.req.query('filter[updated_at][to]') ?? Number.POSITIVE_INFINITY)
     return all('notes').filter(
       ({ on, fields, changedAt }) =>
         on?.list === list &&
         seconds(changedAt) >= since &&
+        seconds(changedAt) <= until &&
         (types.length === 0 || types.includes(String(fields.note_type))),
     )
   }
@@ -361,22 +363,24 @@ export const createSandbox: CreateSandbox = (options) => {
   function place(call: SampleCall) {
     const contact = addContact({ name: 'Jean Dupont', phone: call.customerPhone })
     if (call.audio) audio.set(`${call.id}.mp3`, call.audio)
-    const text = JSON.stringify({
-      UNIQ: call.id,
-      LINK: `${options.baseUrl}/records/${call.id}.mp3`,
-      PHONE: call.customerPhone,
-      DURATION: Math.round(call.talkMs / 1000),
-      SRC: 'stand-in telephony',
-      call_status: { answered: '4', no_answer: '6', busy: '7' }[call.result],
-    })
+    const link = `${options.baseUrl}/records/${call.id}.mp3`
+    const duration = Math.round(call.talkMs / 1000)
+    const call_status = { answered: 4, no_answer: 6, busy: 7 }[call.result]
+    const isIn = call.direction === 'inbound'
+    const params = { uniq: call.id, link, phone: call.customerPhone, duration, source: 'other', call_status }
+    const endedAt = call.startedAt + call.ringMs + call.talkMs
+    const fields = { note_type: isIn ? 'call_in' : 'call_out', params, created_by: 9001 }
+    const kept = store('notes', fields, { list: 'contacts', id: contact })
+    kept.at = endedAt
+    const old = { UNIQ: call.id, LINK: link, PHONE: call.customerPhone, DURATION: duration, SRC: 'other' }
     const item: Record<string, string> = {
-      id: String(lastId + 500),
+      id: kept.id,
       element_id: contact,
       element_type: '1',
-      note_type: call.direction === 'inbound' ? '10' : '11',
-      text,
+      note_type: isIn ? '10' : '11',
+      text: JSON.stringify({ ...old, call_status: String(call_status) }),
       created_by: '9001',
-      created_at: String(seconds(call.startedAt + call.ringMs + call.talkMs)),
+      created_at: String(seconds(endedAt)),
     }
     const form = new URLSearchParams()
     for (const [name, value] of Object.entries(item)) form.append(`contacts[note][0][note][${name}]`, value)

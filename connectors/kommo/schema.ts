@@ -12,10 +12,10 @@ export const config = z
     token: secretValue.optional().describe('long-lived token of a private integration; or else oauth'),
     oauth: z
       .object({
-        clientId: z.string().min(1),
-        clientSecret: secretValue,
+        clientId: z.string().min(1).describe('of the integration'),
+        clientSecret: secretValue.describe('of the integration'),
         refreshToken: secretValue.describe('of the installation; each use brings another, kept by Cordboard'),
-        redirectUri: z.url(),
+        redirectUri: z.url().describe('as the integration names it'),
       })
       .optional()
       .describe('an integration’s credentials, instead of token'),
@@ -56,8 +56,13 @@ export const config = z
           .default(false)
           .describe('write the transcript, into as many notes as it needs'),
       })
-      .prefault({}),
+      .prefault({})
+      .describe('what goes into notes'),
     calls: z.boolean().default(false).describe('take calls from Kommo: call notes become calls here'),
+    recordingHosts: z
+      .array(z.string().regex(/^[\w.-]{1,253}$/))
+      .default([])
+      .describe('the only hosts that recordings are fetched from; default: any public one'),
     requestsPerSecond: z.int().min(1).max(1000).default(7).describe('Kommo allows 7 for one account'),
   })
   .refine(({ token, oauth }) => (token === undefined) !== (oauth === undefined), {
@@ -180,3 +185,15 @@ export const callParams = z.object({
   call_status: maybe(word),
   call_responsible: maybe(word),
 })
+
+/** The same in a list of notes. */
+export const callNote = z.object({
+  id,
+  entity_id: id,
+  note_type: z.string(),
+  params: maybe(callParams),
+  created_at: maybe(z.number()),
+  created_by: maybe(id),
+  responsible_user_id: maybe(id),
+})
+export type CallNote = z.output<typeof callNote>

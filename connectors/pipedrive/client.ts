@@ -7,7 +7,7 @@ import { failOn } from '../../src/connector/fail-on.ts'
 import { multipart } from '../../src/connector/multipart.ts'
 import { readReply } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
-import { isLinkType, isOurs, LINKS, type Search, toEvent } from './map.ts'
+import { isLinkType, isOurs, LINKS, RECORDS, type Search, toEvent } from './map.ts'
 import {
   type Activity,
   activities,
@@ -41,6 +41,8 @@ interface Target {
 const DEFAULT_BASE = 'https://api.pipedrive.com'
 /** The most that a list gives at once: activities, notes, files, call logs. */
 const PAGE = { activities: '500', notes: '100', files: '100', callLogs: '50', search: '100' }
+/** Ids that one request takes. */
+const MOST_IDS = 100
 /** An attempt whose end is not known is minutes old: older pages hold nothing of it. */
 const MOST_PAGES = 4
 /** The burst window is two seconds: whoever has to wait longer has used up the day’s tokens. */
@@ -104,7 +106,7 @@ export function pipedrive(ctx: Context) {
     person: (id: string): Promise<Person | null> =>
       orNull(get(onePerson, `/api/v2/persons/${segment(id)}`).then(({ data }) => data)),
 
-    /** At most 100. */
+    /** At most `MOST_IDS`. */
     async persons(ids: readonly string[], more: Record<string, string> = {}): Promise<Map<string, Person>> {
       if (ids.length === 0) return new Map()
       const reply = await get(persons, '/api/v2/persons', { ids: ids.join(','), limit: '100', ...more })
@@ -122,6 +124,19 @@ export function pipedrive(ctx: Context) {
     async activities(ids: readonly string[]): Promise<Activity[]> {
       const reply = await get(activities, '/api/v2/activities', { ids: ids.join(','), limit: '100' })
       return reply.data ?? []
+    },
+
+    /** In pages of as many as persons are read of at once. */
+    async *changedActivities(since: string, until: string | undefined): AsyncGenerator<Activity[]> {
+      const range = { updated_since: since, ...(until === undefined ? {} : { updated_until: until }) }
+      const query = { ...range, sort_by: 'update_time', sort_direction: 'asc', limit: String(MOST_IDS) }
+      let cursor: string | undefined
+      do {
+        const asked = cursor === undefined ? query : { ...query, cursor }
+        const reply = await get(activities, '/api/v2/activities', asked)
+        yield reply.data ?? []
+        cursor = reply.additional_data?.next_cursor ?? undefined
+      } while (cursor !== undefined)
     },
 
     async findActivity(target: Target | null, since: string, isIt: (one: Activity) => boolean) {
@@ -169,8 +184,10 @@ export function pipedrive(ctx: Context) {
       }
       const form = multipart(links, file, boundary)
       const what = 'Pipedrive: POST /v1/files'
-      const headers = { 'content-type': form.contentType, 'content-length': String(form.contentLength) }
-      return idOf(await ask(ctx, '/v1/files', {}, { method: 'POST', headers, body: form.body }, what), what)
+      // Whole, not streamed: a token that has ended asks for the same request once more.
+      const whole = new Uint8Array(await new Response(form.body).arrayBuffer())
+      const init = { method: 'POST', headers: { 'content-type': form.contentType }, body: whole }
+      return idOf(await ask(ctx, '/v1/files', {}, init, what), what)
     },
 
     /** The user id of an e-mail address; null when nobody in the company has it. */
@@ -237,30 +254,33 @@ async function read<Schema extends z.ZodType>(schema: Schema, response: Response
 
 /** Done activities as calls. */
 export async function lookUp(ids: readonly string[], ctx: Context): Promise<CallEvent[]> {
-  const { calls, callTypes } = ctx.config
-  if (!calls) return []
-  const api = pipedrive(ctx)
+  if (!ctx.config.calls) return []
+  const asked = [...new Set(ids)].filter((id) => /^\d{1,15}$/.test(id))
   const events: CallEvent[] = []
-  for (let at = 0; at < ids.length; at += 100) {
-    const asked = ids.slice(at, at + 100).filter((id) => /^\d{1,15}$/.test(id))
-    if (asked.length === 0) continue
-    const told = (await api.activities(asked)).filter(
-      ({ type, done, is_deleted, note }) =>
-        callTypes.includes(type ?? '') && done === true && is_deleted !== true && !isOurs(note),
-    )
-    if (told.length === 0) continue
-    const people = await api.persons([...new Set(told.flatMap(({ person_id }) => person_id ?? []))])
-    const logs = await logsOf(
-      told.map(({ id }) => id),
-      ctx,
-    )
-    for (const activity of told) {
-      const log = logs.get(activity.id)
-      if (isOurs(log?.note)) continue
-      events.push(toEvent(activity, people.get(activity.person_id ?? ''), log, ctx))
-    }
-  }
+  for (let at = 0; at < asked.length; at += MOST_IDS)
+    events.push(...(await eventsOf(await pipedrive(ctx).activities(asked.slice(at, at + MOST_IDS)), ctx)))
   return events
+}
+
+/** By when an activity was last changed: one that was closed late is not missed. */
+export async function* calls(since: string, ctx: Context, until?: string): AsyncGenerator<CallEvent[]> {
+  if (!ctx.config.calls) return
+  for await (const page of pipedrive(ctx).changedActivities(since, until)) yield await eventsOf(page, ctx)
+}
+
+/** Those that are calls, over, and not ours; with their person and their call log. */
+async function eventsOf(activities: readonly Activity[], ctx: Context): Promise<CallEvent[]> {
+  const told = activities.filter(
+    ({ type, done, is_deleted, note }) =>
+      ctx.config.callTypes.includes(type ?? '') && done === true && is_deleted !== true && !isOurs(note),
+  )
+  if (told.length === 0) return []
+  const people = await pipedrive(ctx).persons([...new Set(told.flatMap(({ person_id }) => person_id ?? []))])
+  const ids = told.map(({ id }) => id)
+  const logs = await logsOf(ids, ctx)
+  return told
+    .filter(({ id }) => !isOurs(logs.get(id)?.note))
+    .map((activity) => toEvent(activity, people.get(activity.person_id ?? ''), logs.get(activity.id), ctx))
 }
 
 /** Numbers and outcome stand in call logs only, and only those of our own user can be read. */
@@ -278,8 +298,7 @@ async function logsOf(ids: readonly string[], ctx: Context) {
 
 const wishes = ({ calls }: Config) => [
   ...(calls ? [{ event_action: '*', event_object: 'activity' }] : []),
-  { event_action: 'delete', event_object: 'person' },
-  { event_action: 'delete', event_object: 'deal' },
+  ...RECORDS.map((event_object) => ({ event_action: 'delete', event_object })),
 ]
 
 /** The wishes that no active webhook to this URL fulfils. */
@@ -338,11 +357,7 @@ async function ask(
   const response = await bearer(first)
   if (response.status !== 401) return checked(response, what, ctx)
   await response.body?.cancel()
-  // A body that streams is spent by now: an upload comes again with the step, and by then has the new token.
-  const next = await accessToken(ctx, first)
-  if (init.body instanceof ReadableStream)
-    throw new CordboardError('timeout', `${what}: the access token had ended`)
-  return checked(await bearer(next), what, ctx)
+  return checked(await bearer(await accessToken(ctx, first)), what, ctx)
 }
 
 /** The token, and behind a space the host that it is for. */

@@ -12,7 +12,16 @@ import type {
 import { escapeHtml } from '../../src/connector/crm-text.ts'
 import { readAs } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
-import { type Body, linkOf, linkQuery, lookUp, missingWebhooks, pipedrive, subscribe } from './client.ts'
+import {
+  type Body,
+  calls,
+  linkOf,
+  linkQuery,
+  lookUp,
+  missingWebhooks,
+  pipedrive,
+  subscribe,
+} from './client.ts'
 import {
   asCandidates,
   fieldsPathOf,
@@ -53,6 +62,7 @@ export const connector = defineConnector({
       receive: (request, ctx) => receive(readAs(delivery, request.json(), 'Pipedrive: the webhook'), ctx),
     },
     lookUp,
+    calls,
     subscribe,
     recordingWaitMs: 0,
   },

@@ -205,7 +205,7 @@ export function newContact(call: Call, { config, region }: MapContext<Config>): 
   if (phone === null) return null
   const { name, email } = callerOf(call, region)
   const fields = filled({ name: cut(name ?? phone, MAX_NAME), phone, email })
-  return { key: 'contact', kind: 'contact', fields }
+  return { key: 'contact', kind: 'contact', type: 'person', fields }
 }
 
 // ── Whose call it is ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -281,15 +281,12 @@ function instantOf(text: string | null | undefined): string | undefined {
 // ── What Pipedrive tells ────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Records that calls may stand on, as webhooks name them. A merge is the deletion of one of the two. */
-const RECORDS = ['person', 'organization', 'deal', 'lead']
+export const RECORDS = ['person', 'organization', 'deal', 'lead']
 
 export function receive({ meta, data }: Delivery, { config }: MapContext<Config>): Received<CallEvent> {
   const { action, entity, entity_id: id } = meta
-  if (action === 'delete' && RECORDS.includes(entity)) {
-    // A person that was made for an unknown caller is known here as a contact.
-    const types = entity === 'person' ? ['person', 'contact'] : [entity]
-    return { events: [], changes: types.map((type) => ({ change: 'deleted', type, id })) }
-  }
+  if (action === 'delete' && RECORDS.includes(entity))
+    return { events: [], changes: [{ change: 'deleted', type: entity, id }] }
   if (entity !== 'activity' || !['create', 'change'].includes(action))
     return { ignored: `${entity} ${action}: nothing that a call needs` }
   if (!config.calls) return { ignored: 'calls are not taken from Pipedrive: calls is false' }

@@ -233,6 +233,7 @@ export const createSandbox: CreateSandbox = (options) => {
   app.get('/api/v2/activities', (c) => {
     const ids = c.req.query('ids')?.split(',')
     const since = Date.parse(c.req.query('updated_since') ?? '1970-01-01')
+    const until = Date.parse(c.req.query('updated_until') ?? '2999-01-01')
     const limit = Number(c.req.query('limit') ?? 100)
     if (limit > 500) return no(c, 400, 'limit must be at most 500')
     const wanted = Object.values(LINKS).flatMap((name) => {
@@ -243,8 +244,10 @@ export const createSandbox: CreateSandbox = (options) => {
       ({ id, fields, changedAt }) =>
         (ids?.includes(id) ?? true) &&
         changedAt >= since &&
+        changedAt < until &&
         wanted.every(({ name, value }) => String(fields[name]) === value),
     )
+    if (c.req.query('sort_direction') === 'asc') found.reverse()
     const from = Number(c.req.query('cursor') ?? 0)
     const next = from + limit < found.length ? String(from + limit) : null
     const data = found.slice(from, from + limit).map(shown)

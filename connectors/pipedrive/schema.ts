@@ -12,8 +12,8 @@ export const config = z
     apiToken: secretValue.optional().describe('personal API token; or else oauth'),
     oauth: z
       .object({
-        clientId: z.string().min(1),
-        clientSecret: secretValue,
+        clientId: z.string().min(1).describe('of the app'),
+        clientSecret: secretValue.describe('of the app'),
         refreshToken: secretValue.describe(
           'of the app’s installation; changed by Pipedrive, kept by Cordboard',
         ),
@@ -41,7 +41,7 @@ export const config = z
     log: z
       .enum(['activity', 'callLog'])
       .default('activity')
-      .describe('what a call becomes: an activity can be found again and changed, a call log neither by all'),
+      .describe('what a call becomes: an activity, which can be changed, or a call log, which cannot'),
     activityType: typeName.default('call').describe('key of the activity type of calls'),
     taskType: typeName.default('task').describe('key of the activity type of follow-ups'),
     note: z
@@ -52,7 +52,8 @@ export const config = z
           .describe('write the transcript into the note, as far as it fits'),
         file: z.boolean().default(false).describe('attach the whole transcript as a file'),
       })
-      .prefault({}),
+      .prefault({})
+      .describe('what goes into the note'),
     calls: z
       .boolean()
       .default(false)

@@ -3,8 +3,9 @@ import { builtinModules } from 'node:module'
 import { basename, dirname, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
-import type { Metafile, Plugin } from 'esbuild'
+import type { BuildFailure, BuildOptions, Metafile, Plugin } from 'esbuild'
 import { CordboardError } from '../errors.ts'
+import { leanJsforce } from './worker-jsforce.ts'
 
 /**
  * Bundles the module of a Worker into files that workerd loads one by one: what is behind an `import()` is evaluated when it
@@ -18,41 +19,66 @@ export interface WorkerFiles {
   meta: Metafile
 }
 
-/** `folder` holds nothing else afterwards; files that are right already are left alone, because wrangler dev watches it. */
+/**
+ * Writes them into `folder`, where those of an earlier bundle go away. A file that is right already is left alone: wrangler
+ * dev watches them.
+ */
 export async function bundleWorker(module: string, folder: string): Promise<WorkerFiles> {
   const { build } = await loadEsbuild()
-  const made = await build({
+  const options = (cordboard: string) => ({
+    ...OPTIONS,
     entryPoints: { worker: module },
     outdir: folder,
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    // A start costs what there is to parse; the log keeps its places by the source maps.
-    minify: true,
-    sourcemap: 'linked',
-    // What workerd runs, as wrangler tells esbuild.
-    target: 'es2024',
-    supported: { using: true },
-    conditions: ['workerd', 'worker', 'browser'],
-    platform: 'browser',
-    // jsforce asks its process for its log level when it is loaded: there is none here.
-    define: { 'process.env.NODE_ENV': '"production"', 'process.env': '{}', global: 'globalThis' },
-    external: ['cloudflare:*'],
-    plugins: [leftOut, lazyNumberingPlans, builtins],
-    metafile: true,
-    write: false,
-    logLevel: 'silent',
+    plugins: [leftOut(cordboard), leanJsforce(own('worker/no-node')), lazyNumberingPlans, builtins],
   })
-  const files = made.outputFiles.map(({ path, contents }) => ({ path, contents: Buffer.from(contents) }))
+  // Few configurations import anything else. The second time, the words for what is wrong are the right ones.
+  const made = await build(options('worker/configuration'))
+    .catch(() => build(options('index')))
+    .catch(notBundled)
   mkdirSync(folder, { recursive: true })
-  const names = new Set(files.map(({ path }) => basename(path)))
-  for (const old of readdirSync(folder)) if (!names.has(old)) rmSync(join(folder, old))
-  for (const { path, contents } of files) {
+  const names = new Set(made.outputFiles.map(({ path }) => basename(path)))
+  const old = readdirSync(folder).filter((name) => CHUNK.test(name) && !names.has(name))
+  for (const name of old) rmSync(join(folder, name))
+  for (const { path, contents } of made.outputFiles)
     if (!existsSync(path) || !readFileSync(path).equals(contents)) writeFileSync(path, contents)
-  }
-  const code = files.filter(({ path }) => path.endsWith('.js')).map(({ contents }) => contents)
-  return { gzipBytes: gzipSync(Buffer.concat(code)).length, meta: made.metafile }
+  const modules = made.outputFiles.filter(({ path }) => path.endsWith('.mjs'))
+  const gzipBytes = gzipSync(Buffer.concat(modules.map(({ contents }) => contents))).length
+  return { gzipBytes, meta: made.metafile }
 }
+
+/** How esbuild names what it splits off. */
+const CHUNK = /^[\w-]+-[A-Z0-9]{8}\.mjs(?:\.map)?$/
+
+function notBundled(cause: BuildFailure): never {
+  const [first] = cause.errors ?? []
+  const { file, line } = first?.location ?? {}
+  throw new CordboardError('config', 'The Worker cannot be bundled', {
+    why: `${first?.text ?? cause.message}${file === undefined ? '' : ` (${file}:${line})`}`,
+    fix: 'Correct what the configuration or a connector of yours imports',
+    cause,
+  })
+}
+
+const OPTIONS = {
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  // As the rule of wrangler.toml has them.
+  outExtension: { '.js': '.mjs' },
+  // A start costs what there is to parse; the log keeps its places by the source maps.
+  minify: true,
+  sourcemap: 'linked',
+  // What workerd runs, as wrangler tells esbuild.
+  target: 'es2024',
+  supported: { using: true },
+  conditions: ['workerd', 'worker', 'browser'],
+  platform: 'browser',
+  define: { 'process.env.NODE_ENV': '"production"' },
+  external: ['cloudflare:*'],
+  metafile: true,
+  write: false,
+  logLevel: 'silent',
+} as const satisfies BuildOptions
 
 async function loadEsbuild() {
   try {
@@ -70,24 +96,19 @@ async function loadEsbuild() {
 const own = (path: string) =>
   fileURLToPath(new URL(`../../src/${path}${extname(import.meta.url)}`, import.meta.url))
 
-/** What jsforce would send, stream and parse with. */
-export const UNUSED_BY_JSFORCE =
-  /^(?:undici|xml2js|csv-(?:parse|stringify)(?:\/sync)?|form-data|events|stream|crypto|querystring|fs|path|child_process|util)$/
-
 /**
  * What a configuration imports as `cordboard` is this program. zod comes without its fifty languages and its compiler, and
  * HubSpot's client without the HTTP of its own that it never uses here: no bundler leaves them out by itself.
  */
-const leftOut: Plugin = {
-  name: 'left out',
-  setup({ onResolve }) {
-    onResolve({ filter: /^cordboard$/ }, () => ({ path: own('index') }))
-    onResolve({ filter: /^zod$/ }, () => ({ path: own('worker/zod/index') }))
-    onResolve({ filter: /\/services\/http\/Transport$/ }, () => ({ path: own('worker/no-transport') }))
-    onResolve({ filter: UNUSED_BY_JSFORCE }, ({ importer }) =>
-      /[\\/]node_modules[\\/]jsforce[\\/]/.test(importer) ? { path: own('worker/no-node') } : undefined,
-    )
-  },
+function leftOut(cordboard: string): Plugin {
+  return {
+    name: 'left out',
+    setup({ onResolve }) {
+      onResolve({ filter: /^cordboard$/ }, () => ({ path: own(cordboard) }))
+      onResolve({ filter: /^zod$/ }, () => ({ path: own('worker/zod/index') }))
+      onResolve({ filter: /\/services\/http\/Transport$/ }, () => ({ path: own('worker/no-transport') }))
+    },
+  }
 }
 
 /**

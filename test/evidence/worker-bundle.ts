@@ -20,9 +20,11 @@ export interface WorkerBundle extends Disposable {
   atStart: ReadonlySet<string>
   /** Paths of what it was made from, with the bytes that are left of each. */
   parts: ReadonlyMap<string, number>
+  /** Those of them that are evaluated at the start. */
+  partsAtStart: readonly string[]
 }
 
-const MAIN = 'worker.js'
+const MAIN = 'worker.mjs'
 
 /** `config`: the text of `cordboard.config.ts`. */
 export async function bundleWorker(config: string): Promise<WorkerBundle> {
@@ -34,18 +36,24 @@ export async function bundleWorker(config: string): Promise<WorkerBundle> {
     const args = [WRANGLER, 'deploy', '--dry-run', '--outdir', 'out']
     await promisify(execFile)(process.execPath, args, { cwd: folder, env: offline(folder) })
     const out = join(folder, 'out')
-    const others = readdirSync(out).filter((file) => file.endsWith('.js') && file !== MAIN)
+    const others = readdirSync(out).filter((file) => file.endsWith('.mjs') && file !== MAIN)
     const modules = [MAIN, ...others.sort()]
     const { outputs }: Meta = JSON.parse(readFileSync(join(folder, '.cordboard/worker.meta.json'), 'utf8'))
-    const inputs = Object.values(outputs).flatMap(({ inputs }) => Object.entries(inputs))
+    const atStart = loadedWith(MAIN, outputs)
     const parts = new Map<string, number>()
-    for (const [path, { bytesInOutput }] of inputs) parts.set(path, (parts.get(path) ?? 0) + bytesInOutput)
+    const partsAtStart: string[] = []
+    for (const [name, { inputs }] of Object.entries(outputs)) {
+      for (const [path, { bytesInOutput }] of Object.entries(inputs))
+        parts.set(path, (parts.get(path) ?? 0) + bytesInOutput)
+      if (atStart.has(basename(name))) partsAtStart.push(...Object.keys(inputs))
+    }
     return {
       folder: out,
       modules,
       text: modules.map((name) => readFileSync(join(out, name), 'utf8')).join('\n'),
-      atStart: loadedWith(MAIN, outputs),
+      atStart,
       parts,
+      partsAtStart,
       [Symbol.dispose]: remove,
     }
   } catch (error) {

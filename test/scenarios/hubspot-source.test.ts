@@ -168,6 +168,28 @@ test('a recording that is linked later is heard then', async () => {
   expect([count(it).slice(0, 2), await it.calls()]).toEqual([[1, 1], [['done', null]]])
 })
 
+test('a call whose webhooks all got lost is found in the list, once', async () => {
+  await using it = await logged({}, { reconcile: { every: '15 minutes', over: '24 hours' } })
+  await prepared(it)
+  await it.pass(1_800_000)
+  it.place(CRM, await sampleCall(it.now(), { customerPhone: CALLER }))
+  await it.pass(2 * 3_600_000)
+  expect([count(it).slice(0, 2), await it.calls()]).toEqual([[1, 1], [['done', null]]])
+})
+
+test('a call that somebody enters by hand, without numbers and recording, stays as it is', async () => {
+  await using it = await logged()
+  const contact = await prepared(it)
+  const properties = { hs_timestamp: '2026-11-20T11:00:00Z', hs_call_title: 'Talked at the fair' }
+  const types = [{ associationCategory: 'HUBSPOT_DEFINED', associationTypeId: 194 }]
+  const associations = [{ to: { id: contact }, types }]
+  await ask(it, 'POST', '/crm/objects/2026-03/calls', { properties, associations })
+  const before = JSON.stringify(it.vendor(CRM).book())
+  await it.settle()
+  expect(await it.calls()).toEqual([['done', null]])
+  expect(JSON.stringify(it.vendor(CRM).book())).toBe(before)
+})
+
 test('a contact that is erased for good takes its calls with it', async () => {
   await using it = await logged()
   const contact = await prepared(it)

@@ -71,7 +71,7 @@ test('a call of another telephony is analysed, and its note stays the only call'
   const [webhook] = it.place(CRM, await sampleCall(it.now()))
   expect((await post(it, webhook?.body ?? '')).status).toBe(200)
   await it.settle()
-  expect([counts(it), await it.calls()]).toEqual([[1, 0, 1], [['done', null]]])
+  expect([counts(it), await it.calls()]).toEqual([[1, 1, 1], [['done', null]]])
   expect(it.held(CRM, 'note')[0]?.fields.on).toBe(`contacts/${it.held(CRM, 'contact')[0]?.id}`)
 })
 

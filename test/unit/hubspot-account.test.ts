@@ -1,10 +1,53 @@
 import { describe, expect, test } from 'vitest'
 import { connector } from '../../connectors/hubspot/connector.ts'
+import type { ConnectorContext } from '../../src/connector/contract.ts'
 import { commonCall } from '../kit/connector/samples.ts'
-import { failureOf } from '../kit/connector/world.ts'
-import { ask, crm, ctxOf, fresh, mapContext, open, partOf, recordOf, type Settings } from './hubspot-world.ts'
+import { failureOf, openWorld } from '../kit/connector/world.ts'
+import {
+  ask,
+  type Context,
+  crm,
+  ctxOf,
+  fresh,
+  mapContext,
+  open,
+  partOf,
+  recordOf,
+  type Settings,
+  subject,
+} from './hubspot-world.ts'
 
 describe('the check', () => {
+  test('it names the account and every scope that is missing', async () => {
+    const world = await open({ scopes: [] })
+    const { says, warnings = [] } = await connector.check(ctxOf(world))
+    expect(says).toBe('account 24000001')
+    const fixes = warnings.map(({ fix }) => fix).join('\n')
+    for (const scope of ['contacts.read', 'contacts.write', 'companies.read', 'owners.read'])
+      expect(fixes).toContain(`crm.objects.${scope}`)
+  })
+
+  test('it says when portalId is missing, the region is, or the unique property is none', async () => {
+    const world = await openWorld({ ...subject, region: undefined })
+    const account = world.context() as ConnectorContext<Context['config']>
+    const ctx = (changed: Partial<Context['config']>): Context => ({
+      ...account,
+      config: { ...account.config, ...changed },
+    })
+    const warned = async (context: Context) =>
+      (await connector.check(context)).warnings?.map(({ fix }) => fix) ?? []
+    expect(await warned(ctx({}))).toEqual([expect.stringContaining('Set region')])
+    expect(await warned(ctx({ portalId: undefined }))).toContain('Set portalId to "24000001"')
+    expect(await warned(ctx({ portalId: '5' }))).toContain('Set portalId to "24000001"')
+    expect((await warned(ctx({ externalIdProperty: 'nothing_there' }))).join()).toContain('nothing_there')
+  })
+
+  test('deliveries without a secret of their own are never taken', () => {
+    const { appSecret: _, ...withoutSecret } = subject.settings
+    const verification = connector.telephony?.webhook?.verify(connector.config.parse(withoutSecret))
+    expect(verification).toMatchObject({ scheme: 'hmac', secrets: [] })
+  })
+
   const said = async (settings: Settings) => {
     const world = await open(settings)
     const { says, warnings = [] } = await connector.check(ctxOf(world))

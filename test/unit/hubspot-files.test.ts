@@ -32,6 +32,69 @@ const LONG: Analysis = {
 const keys = (analysis: Analysis | null, settings: Settings) =>
   crm.plan(recordOf({}, analysis), mapContext(settings)).map(({ key }) => key)
 
+describe('HubSpot’s own view of a transcript', () => {
+  const timed: Analysis = {
+    transcript: {
+      turns: [
+        { party: 'agent', text: 'Good morning', startMs: 0, endMs: 900 },
+        { party: 'customer', text: 'My invoice is wrong', startMs: 1000, endMs: 2500 },
+      ],
+    },
+  }
+  const settings = { transcriptsExtension: true }
+
+  test('is handed over after the call, with who spoke when', async () => {
+    const world = await open(settings)
+    const record = recordOf({}, timed)
+    const parts = crm.plan(record, mapContext(settings))
+    expect(parts.map(({ key }) => key)).toEqual(['call', 'utterances'])
+    const call = await crm.write(fresh(partOf(parts, 'call')), record, {}, ctxOf(world))
+    const part = partOf(parts, 'utterances')
+    const written = { call: call.id }
+    expect(await crm.find?.(fresh(part), record, written, ctxOf(world))).toBeNull()
+    const { id } = await crm.write(fresh(part), record, written, ctxOf(world))
+    const { hs_call_transcript } = books(world, 'call')[0]?.fields ?? {}
+    expect(JSON.parse(String(hs_call_transcript))).toEqual({
+      engagementId: Number(call.id),
+      transcriptCreateUtterances: [
+        {
+          speaker: { id: 'agent', name: 'Alice Martin', email: 'alice.martin@example.com' },
+          text: 'Good morning',
+          startTimeMillis: 0,
+          endTimeMillis: 900,
+        },
+        {
+          speaker: { id: 'customer', name: 'Jean Dupont' },
+          text: 'My invoice is wrong',
+          startTimeMillis: 1000,
+          endTimeMillis: 2500,
+        },
+      ],
+    })
+    expect(await crm.find?.(fresh(part), record, written, ctxOf(world))).toBe(id)
+    const asked = world.requests()
+    expect(await crm.write(fresh(part, id), record, written, ctxOf(world))).toEqual({ id })
+    expect(world.requests()).toBe(asked)
+  })
+
+  test('times are not made up, and it is off unless the operator says so', () => {
+    const [first, second] = timed.transcript?.turns ?? []
+    const { endMs: _, ...without } = second ?? expect.fail('no turn')
+    const turns = [first ?? expect.fail('no turn'), without]
+    expect(keys({ transcript: { turns } }, settings)).toEqual(['call'])
+    expect(keys(timed, {})).toEqual(['call'])
+    expect(keys({ transcript: { turns: [] } }, settings)).toEqual(['call'])
+  })
+
+  test('a token that may not is told by the check, and one that may is not', async () => {
+    const scopes = ['crm.objects.contacts.read', 'crm.objects.companies.read', 'crm.objects.owners.read']
+    const fixes = async (given: string[]) =>
+      (await connectorCheck(await open({ ...settings, scopes: given }))).join()
+    expect(await fixes(scopes)).toContain('Grant crm.extensions_calling_transcripts.read')
+    expect(await fixes([...scopes, 'crm.extensions_calling_transcripts.read'])).toBe('')
+  })
+})
+
 describe('the whole transcript', () => {
   const cases: [string, Analysis | null, Settings, boolean][] = [
     ['a short one in the note', SAMPLE_ANALYSIS, { transcript: true }, false],

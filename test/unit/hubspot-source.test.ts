@@ -1,14 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { connector } from '../../connectors/hubspot/connector.ts'
-import { toEvent } from '../../connectors/hubspot/map/source.ts'
+import { toEvents } from '../../connectors/hubspot/map/source.ts'
 import { type CallEvent, callEvent } from '../../src/call/facts.ts'
-import { inboundRequest } from '../../src/connector/request.ts'
 import { CUSTOMER, commonCall, sampleAudio, sampleCall } from '../kit/connector/samples.ts'
-import { failureOf, HOOK_URL, type World } from '../kit/connector/world.ts'
+import { failureOf, type World } from '../kit/connector/world.ts'
 import {
   ask,
-  books,
-  connectorCheck,
   crm,
   ctxOf,
   fresh,
@@ -86,9 +83,15 @@ describe('a call that somebody else logged', () => {
             crm: { acme: contact },
           },
           agent: { id: '501', name: 'Alice Martin', email: 'alice.martin@example.com' },
-          recordings: [{ key: id, url: link, format: 'mp3', state: 'ready' }],
           recordingExpected: true,
         },
+      },
+      {
+        key: expect.stringMatching(new RegExp(`^${id}:recording:[0-9a-f]+$`)),
+        callId: id,
+        phase: 'recorded',
+        at,
+        facts: { recordings: [{ key: id, url: link, format: 'mp3', state: 'ready' }] },
       },
     ])
   })
@@ -126,7 +129,11 @@ describe('a call that somebody else logged', () => {
   ])('%s goes on', async (hs_call_status, phase) => {
     const event = await eventOf({ hs_call_status })
     expect(event.phase).toBe(phase)
-    for (const name of ['result', 'talkMs', 'totalMs']) expect(event.facts).not.toHaveProperty(name)
+    const names = ['result', 'talkMs', 'totalMs', 'recordingExpected']
+    for (const name of names) expect(event.facts).not.toHaveProperty(name)
+    const world = await open()
+    const early = { ...LOGGED, hs_call_status, hs_call_recording_url: 'https://media.example.com/a.mp3' }
+    expect((await lookUp(world, [await post(world, 'calls', early)])).length).toBe(1)
   })
 
   test('of an outbound one the customer is the number that was called', async () => {
@@ -159,7 +166,9 @@ describe('a call that somebody else logged', () => {
     'no link',
     'https://u:p@media.example.com/a',
   ])('%s is no recording', async (hs_call_recording_url) => {
-    expect((await eventOf({ hs_call_recording_url })).facts).not.toHaveProperty('recordings')
+    const world = await open()
+    const events = await lookUp(world, [await post(world, 'calls', { ...LOGGED, hs_call_recording_url })])
+    expect(events.map(({ phase }) => phase)).toEqual(['ended'])
   })
 
   test('of several contacts it is the other party that HubSpot names, else the one with the number, else the oldest', async () => {
@@ -193,7 +202,11 @@ describe('a call that somebody else logged', () => {
       properties: { firstname: 'n'.repeat(900), email: `${'e'.repeat(900)}@example.com` },
     }
     const owner = { id: '9', email: contact.properties.email, firstName: 'n'.repeat(900) }
-    const event = toEvent({ id: '7', properties }, { contacts: [contact], owner }, mapContext())
+    const [event = expect.fail('no event')] = toEvents(
+      { id: '7', properties },
+      { contacts: [contact], owner },
+      mapContext(),
+    )
     expect(callEvent.parse(event)).toEqual(event)
     expect(event.facts.from?.phoneRaw.length).toBe(256)
     expect(event.facts).not.toHaveProperty('startedAt')
@@ -231,6 +244,22 @@ describe('which calls are looked up', () => {
       (await telephony.lookUp?.([id, id, ...unknown, '../x'], ctx))?.map(({ callId }) => callId),
     ).toEqual([id])
     expect(asked.filter((one) => one.endsWith('/calls/batch/read')).length).toBe(2)
+  })
+
+  test('a link that comes later is a thing of its own, said once', async () => {
+    const world = await open()
+    const id = await post(world, 'calls', LOGGED)
+    const change = (properties: Record<string, string>) =>
+      ask(world, 'PATCH', `/crm/objects/2026-03/calls/${id}`, { properties })
+    const recorded = async () => (await lookUp(world, [id])).filter(({ phase }) => phase === 'recorded')
+    expect(await recorded()).toEqual([])
+    await change({ hs_call_recording_url: 'https://media.example.com/a.mp3' })
+    const [first] = await recorded()
+    await world.advance(1000)
+    await change({ hs_call_title: 'x' })
+    expect((await recorded()).map(({ key }) => key)).toEqual([first?.key])
+    await change({ hs_call_recording_url: 'https://media.example.com/b.mp3' })
+    expect((await recorded())[0]?.key).not.toBe(first?.key)
   })
 
   test('the same state is said with the same key, another one with another', async () => {
@@ -317,8 +346,8 @@ describe('a recording that a call links to', () => {
   const play = async (settings: Settings = {}) => {
     const world = await open(settings)
     const id = world.sandbox.place?.(sampleCall())[0]?.body ?? ''
-    const [event] = await lookUp(world, [String(JSON.parse(id)[0].objectId)])
-    const recording = event?.facts.recordings?.[0] ?? expect.fail('no recording')
+    const events = await lookUp(world, [String(JSON.parse(id)[0].objectId)])
+    const recording = events.at(-1)?.facts.recordings?.[0] ?? expect.fail('no recording')
     return { world, recording }
   }
   const bearer = { recordingAuth: 'bearer', recordingHosts: ['hubspot.example.com'] }
@@ -370,128 +399,5 @@ describe('a recording that a call links to', () => {
   test('a token without hosts that may get it is no configuration', () => {
     const parsed = connector.config.safeParse({ token: 'x', recordingAuth: 'bearer' })
     expect(parsed.error?.issues[0]).toMatchObject({ path: ['recordingHosts'] })
-  })
-})
-
-describe('what HubSpot tells of', () => {
-  const receive = (list: unknown, settings: Settings = {}) => {
-    const body = new TextEncoder().encode(JSON.stringify(list))
-    const raw = {
-      method: 'POST',
-      url: HOOK_URL,
-      path: '',
-      headers: [],
-      body,
-      receivedAt: '2026-03-04T11:00:00Z',
-    }
-    return telephony.webhook?.receive(inboundRequest(raw), mapContext(settings))
-  }
-  const event = (subscriptionType: string, more: Record<string, unknown> = {}) => ({
-    eventId: 1,
-    subscriptionType,
-    objectId: 7,
-    ...more,
-  })
-
-  test('calls are named once, whatever happened to them', () => {
-    const of = (type: string, objectId: number) => event(type, { objectId, objectTypeId: '0-48' })
-    const list = [of('object.creation', 1), of('object.propertyChange', 1), of('object.propertyChange', 2)]
-    expect(receive([...list, of('object.deletion', 3)])).toEqual({ events: [], lookUp: ['1', '2'] })
-    expect(receive(list, { calls: false })).toEqual({
-      ignored: expect.stringContaining('object.creation of 0-48 (1), object.propertyChange of 0-48 (2)'),
-    })
-    expect(receive([event('object.creation', { objectTypeId: '0-27' })])).toHaveProperty('ignored')
-  })
-
-  const changes: [string, Record<string, unknown>, unknown[]][] = [
-    ['contact.deletion', {}, [{ change: 'deleted', type: 'contact', id: '7' }]],
-    ['company.deletion', {}, [{ change: 'deleted', type: 'company', id: '7' }]],
-    ['contact.privacyDeletion', {}, [{ change: 'erased', type: 'contact', id: '7' }]],
-    ['object.deletion', { objectTypeId: '0-1' }, [{ change: 'deleted', type: 'contact', id: '7' }]],
-    [
-      'contact.merge',
-      { primaryObjectId: 7, mergedObjectIds: [8, 9], newObjectId: 7 },
-      [
-        { change: 'merged', type: 'contact', id: '8', into: '7' },
-        { change: 'merged', type: 'contact', id: '9', into: '7' },
-      ],
-    ],
-    [
-      'company.merge',
-      { primaryObjectId: 7, mergedObjectIds: [8], newObjectId: 10 },
-      [
-        { change: 'merged', type: 'company', id: '8', into: '10' },
-        { change: 'merged', type: 'company', id: '7', into: '10' },
-      ],
-    ],
-  ]
-  test.each(changes)('%s %j', (type, more, expected) => {
-    expect(receive([event(type, more)])).toEqual({ events: [], changes: expected })
-  })
-
-  test('a privacy deletion is told twice by HubSpot and once by us, in whichever order', () => {
-    const both = [event('contact.deletion'), event('contact.privacyDeletion')]
-    const erased = { events: [], changes: [{ change: 'erased', type: 'contact', id: '7' }] }
-    expect(receive(both)).toEqual(erased)
-    expect(receive(both.toReversed())).toEqual(erased)
-    expect(receive([...both, ...both])).toEqual(erased)
-  })
-
-  test.each(['deal.deletion', 'contact.restore', 'contact.associationChange', 'ticket.merge'])(
-    '%s is ignored by its name',
-    (type) => {
-      expect(receive([event(type)])).toEqual({
-        ignored: `changes in HubSpot that no call needs: ${type} (1)`,
-      })
-    },
-  )
-
-  test('an id that is none makes nothing, and the rest is read', () => {
-    const list = [
-      event('contact.deletion', { objectId: 'a/b' }),
-      event('contact.deletion', { objectId: null }),
-      event('contact.merge', { objectId: undefined, mergedObjectIds: [8] }),
-      event('contact.deletion', { objectId: '9007199254740993' }),
-    ]
-    expect(receive(list)).toEqual({
-      events: [],
-      changes: [{ change: 'deleted', type: 'contact', id: '9007199254740993' }],
-    })
-  })
-})
-
-describe('the stand-in’s app', () => {
-  test('tells of what others and we do, signed, and again where nobody answered', async () => {
-    const world = await open()
-    const id = await post(world, 'calls', LOGGED)
-    const contact = await post(world, 'contacts', { firstname: 'x' })
-    await ask(world, 'POST', '/crm/objects/2026-03/contacts/gdpr-delete', { objectId: contact })
-    await world.advance(1000)
-    const [delivered] = world.delivered
-    expect(JSON.parse(delivered?.body ?? '[]')).toMatchObject([
-      { subscriptionType: 'object.creation', objectTypeId: '0-48', objectId: Number(id), attemptNumber: 0 },
-      { subscriptionType: 'contact.deletion', objectId: Number(contact) },
-      { subscriptionType: 'contact.privacyDeletion', objectId: Number(contact) },
-    ])
-    expect(books(world, 'contact')).toEqual([])
-  })
-
-  test('a merged contact’s calls are those of the other', async () => {
-    const world = await open()
-    const [one, two] = [await post(world, 'contacts', {}), await post(world, 'contacts', {})]
-    await post(world, 'calls', LOGGED, [{ id: two, typeId: CALL_TO_CONTACT }])
-    await ask(world, 'POST', '/crm/objects/2026-03/contacts/merge', {
-      primaryObjectId: one,
-      objectIdToMerge: two,
-    })
-    expect(books(world, 'call')[0]?.fields.associations).toEqual([`contact/${one}`])
-  })
-
-  test('the check says that webhooks are not taken without their secret', async () => {
-    const world = await open({ appSecret: undefined })
-    expect((await connectorCheck(world)).join()).toContain('Set appSecret')
-    expect((await connectorCheck(await open({ calls: false, appSecret: undefined }))).join()).not.toContain(
-      'Set appSecret',
-    )
   })
 })

@@ -1,86 +1,27 @@
 import { describe, expect, test } from 'vitest'
-import { connector } from '../../connectors/pipedrive/connector.ts'
-import { searchesFor, toEvent } from '../../connectors/pipedrive/map.ts'
-import type { Analysis } from '../../src/call/analysis.ts'
+import { searchesFor } from '../../connectors/pipedrive/map.ts'
 import type { Call, Result } from '../../src/call/call.ts'
-import type { CrmRecord, PlannedPart, WritePart } from '../../src/connector/crm-role.ts'
-import { loadSubject } from '../kit/connector/fixtures.ts'
-import { readFolder } from '../kit/connector/folder.ts'
-import { CUSTOMER, commonCall, SAMPLE_ANALYSIS, sampleCall } from '../kit/connector/samples.ts'
-import { cutOff, failureOf, HOOK_URL, openWorld, type World } from '../kit/connector/world.ts'
-
-type Settings = Record<string, unknown>
-type Context = Parameters<typeof connector.check>[0]
-
-const subject = loadSubject(connector, readFolder(new URL('../../connectors/pipedrive/', import.meta.url)))
-const crm = connector.crm ?? expect.fail('pipedrive is a CRM')
-const telephony = connector.telephony ?? expect.fail('pipedrive tells of calls')
-const BASE = 'https://pipedrive.example.com'
-const OAUTH = { clientId: 'app', clientSecret: 'stand-in-client-secret', refreshToken: 'stand-in-refresh-0' }
-const SCORE = 'a'.repeat(40)
-const MOOD = 'b'.repeat(40)
-const CUSTOM_FIELDS = [
-  { of: 'person', field_code: SCORE, field_name: 'Score', field_type: 'double' },
-  {
-    of: 'person',
-    field_code: MOOD,
-    field_name: 'Mood',
-    field_type: 'enum',
-    options: [
-      { id: 31, label: 'Good' },
-      { id: 32, label: 'Bad' },
-    ],
-  },
-]
-
-const open = (settings: Settings = {}) =>
-  openWorld({ ...subject, settings: { ...subject.settings, ...settings } })
-const ctxOf = (world: World) => world.context() as Context
-const mapContext = (settings: Settings = {}) => ({
-  connection: 'acme',
-  config: connector.config.parse({ ...subject.settings, ...settings }),
-  region: 'FR',
-})
-const recordOf = (
-  call: Partial<Call>,
-  analysis: Analysis | null = null,
-  more: Partial<CrmRecord> = {},
-): CrmRecord => ({
-  call: { ...commonCall(), ...call },
-  analysis,
-  target: { type: 'person', id: '1' },
-  fields: {},
-  logged: null,
-  ...more,
-})
-const planned = (record: CrmRecord, settings: Settings = {}) => crm.plan(record, mapContext(settings))
-const fieldsOf = (parts: PlannedPart[], key: string) => parts.find((part) => part.key === key)?.fields ?? {}
-const fresh = (part: PlannedPart, externalId: string | null = null): WritePart => ({
-  ...part,
-  externalId,
-  idempotencyKey: `wbk_1-${part.key}`,
-})
-const books = (world: World, kind: string) => world.sandbox.book().filter((entry) => entry.kind === kind)
-const tell = (world: World, method: string, path: string, body: Settings) =>
-  world.context().fetch(`${BASE}${path}`, {
-    method,
-    headers: { 'x-api-token': 'stand-in-api-token-0001', 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  })
-async function post(world: World, path: string, body: Settings): Promise<string> {
-  const response = await tell(world, 'POST', path, body)
-  return String(((await response.json()) as { data: { id: number } }).data.id)
-}
-async function ready(settings: Settings = {}, more: Partial<CrmRecord> = {}) {
-  const world = await open(settings)
-  const id = world.sandbox.addContact?.({ name: 'Jean', phone: CUSTOMER }) ?? ''
-  const record = recordOf({}, SAMPLE_ANALYSIS, { target: { type: 'person', id }, ...more })
-  const parts = () => crm.plan(record, { connection: 'acme', config: ctxOf(world).config, region: 'FR' })
-  const part = (key: string) => parts().find((one) => one.key === key) ?? expect.fail(`no part ${key}`)
-  const write = (one: WritePart, written: Record<string, string> = {}) =>
-    crm.write(one, record, written, ctxOf(world))
-  return { world, id, record, parts, part, write }
-}
+import { CUSTOMER, commonCall, SAMPLE_ANALYSIS } from '../kit/connector/samples.ts'
+import { cutOff, failureOf } from '../kit/connector/world.ts'
+import {
+  books,
+  type Context,
+  CUSTOM_FIELDS,
+  crm,
+  ctxOf,
+  fieldsOf,
+  fresh,
+  MOOD,
+  mapContext,
+  open,
+  planned,
+  post,
+  ready,
+  recordOf,
+  SCORE,
+  type Settings,
+  tell,
+} from './pipedrive-world.ts'
 
 describe('a call as Pipedrive takes it', () => {
   test('an activity stands at its UTC date and time, with whole minutes; the rest is in its note', () => {
@@ -365,205 +306,5 @@ describe('the operator’s own fields', () => {
     expect(await failureOf(write(wrong))).toMatchObject({ code: 'rejected' })
     const org = recordOf({}, null, { fields, target: { type: 'organization', id: '5' } })
     expect(planned(org).map(({ key }) => key)).toEqual(['call'])
-  })
-})
-
-describe('calls that Pipedrive tells of', () => {
-  async function told() {
-    const world = await open()
-    world.sandbox.place?.(sampleCall())
-    const [activity] = books(world, 'activity')
-    return { world, id: activity?.id ?? '' }
-  }
-
-  test('the numbers say which way a call went, and the person who it was', async () => {
-    const { world, id } = await told()
-    const [event] = (await telephony.lookUp?.([id, 'no-number'], ctxOf(world))) ?? []
-    const [person] = books(world, 'person')
-    expect(event).toMatchObject({
-      callId: id,
-      phase: 'ended',
-      facts: {
-        direction: 'inbound',
-        result: 'answered',
-        talkMs: 60_000,
-        customer: { phone: CUSTOMER, name: 'Jean Dupont', crm: { acme: person?.id } },
-        agent: { id: '9001' },
-      },
-    })
-  })
-
-  test('without its call log a call has neither direction nor result, and is still somebody’s', async () => {
-    const { world, id } = await told()
-    world.sandbox.fail({ fault: { kind: 'status', status: 403 }, path: '/v1/callLogs' })
-    const [event] = (await telephony.lookUp?.([id], ctxOf(world))) ?? []
-    expect(event?.facts).toMatchObject({
-      startedAt: '2026-03-04T11:20:00.000Z',
-      customer: { phone: CUSTOMER },
-    })
-    expect(event?.facts).not.toHaveProperty('direction')
-    expect(event?.facts).not.toHaveProperty('result')
-  })
-
-  test('what was written from here, is not done or is gone does not come back as a call', async () => {
-    const { world, part, write } = await ready()
-    const ours = await write(fresh(part('call')))
-    const open = await write(fresh(part('task-1')))
-    expect(await telephony.lookUp?.([ours.id, open.id, '999999'], ctxOf(world))).toEqual([])
-    const off = await openWorld({ ...subject, settings: { ...subject.settings, calls: false } })
-    expect(await telephony.lookUp?.(['1'], ctxOf(off))).toEqual([])
-    expect(off.requests()).toBe(0)
-  })
-
-  test('a call log of ours makes an activity that is not taken for somebody else’s call', async () => {
-    const { world, part, write } = await ready({ log: 'callLog' })
-    await write(fresh(part('call')))
-    const [beside] = books(world, 'activity')
-    await tell(world, 'PATCH', `/api/v2/activities/${beside?.id}`, { note: 'a person changed it' })
-    expect(await telephony.lookUp?.([beside?.id ?? ''], ctxOf(world))).toEqual([])
-  })
-
-  test('an activity with a date and no time has no beginning', () => {
-    const bare = { id: '1', due_date: '2026-03-04', duration: '01:30' }
-    const { facts } = toEvent({ ...subjectless, ...bare }, undefined, undefined, mapContext())
-    expect(facts).toEqual({ talkMs: 5_400_000, customer: {}, recordingExpected: false })
-  })
-  const subjectless = {
-    subject: null,
-    type: 'call',
-    done: true,
-    is_deleted: false,
-    owner_id: null,
-    person_id: null,
-    org_id: null,
-    deal_id: null,
-    lead_id: null,
-    due_time: null,
-    update_time: null,
-    note: null,
-  }
-
-  test('to Pipedrive’s own record the analysis is added, once, when there is no other place for it', async () => {
-    const { world, id } = await told()
-    await tell(world, 'PATCH', `/api/v2/activities/${id}`, { note: '<p>asked for a quote</p>' })
-    const record = recordOf({}, SAMPLE_ANALYSIS, { logged: { id }, target: null })
-    const [part] = planned(record)
-    for (const _ of [1, 2]) await crm.write(fresh(part ?? expect.fail(), id), record, {}, ctxOf(world))
-    const note = String(books(world, 'activity')[0]?.fields.note)
-    expect(note.startsWith('<p>asked for a quote</p><p><strong>Cordboard</strong></p>')).toBe(true)
-    expect(note.match(/Cordboard ref wbk_1-call/g)?.length).toBe(1)
-    expect(books(world, 'activity').length).toBe(1)
-    const onPerson = planned({ ...record, target: { type: 'person', id: '1' } })
-    expect(onPerson.map(({ key, fields }) => [key, Object.keys(fields).length > 0])[0]).toEqual([
-      'call',
-      false,
-    ])
-    expect(onPerson.map(({ key }) => key)).toContain('note')
-  })
-})
-
-describe('webhooks', () => {
-  test('are made once, over version 2, with the newest password; without one none is made', async () => {
-    const world = await open({ webhookPassword: ['newest-password-0002', 'older-password-0001'] })
-    for (const _ of [1, 2]) await telephony.subscribe?.(HOOK_URL, ctxOf(world))
-    const made = books(world, 'webhook').map(({ fields }) => fields)
-    expect(made.map(({ event_action, event_object }) => `${event_action}.${event_object}`)).toEqual([
-      '*.activity',
-      'delete.person',
-      'delete.deal',
-    ])
-    for (const one of made)
-      expect(one).toMatchObject({
-        version: '2.0',
-        http_auth_user: 'cordboard',
-        http_auth_password: 'newest-password-0002',
-      })
-    const bare = await openWorld({ ...subject, settings: { apiToken: 'stand-in-api-token-0001' } })
-    expect(await failureOf(telephony.subscribe?.(HOOK_URL, ctxOf(bare)) ?? Promise.resolve())).toMatchObject({
-      code: 'config',
-    })
-  })
-
-  test('the check tells of those that are missing', async () => {
-    const world = await open()
-    const warned = async () => ((await connector.check(ctxOf(world))).warnings ?? []).map(({ what }) => what)
-    expect(await warned()).toEqual(['There is no webhook for *.activity, delete.person, delete.deal'])
-    await telephony.subscribe?.(HOOK_URL, ctxOf(world))
-    expect(await warned()).toEqual([])
-  })
-})
-
-describe('credentials and limits', () => {
-  const settings = { apiToken: undefined, oauth: OAUTH, oauthUrl: 'https://oauth.example.com' }
-
-  test('either a token or an app, never both or none', () => {
-    const parses = (keys: Settings) => connector.config.safeParse(keys).success
-    expect(parses({ apiToken: 'x' })).toBe(true)
-    expect(parses({ oauth: OAUTH })).toBe(true)
-    expect(parses({ apiToken: 'x', oauth: OAUTH })).toBe(false)
-    expect(parses({})).toBe(false)
-  })
-
-  test('an app’s token is got with its refresh token, which changes, and replaced when it has ended', async () => {
-    const world = await open(settings)
-    const ctx = ctxOf(world)
-    expect((await connector.check(ctx)).says).toBe('company stand-in')
-    await world.advance(3_700_000)
-    expect((await connector.check(ctx)).says).toBe('company stand-in')
-    await world.advance(40_000)
-    // Ended before its time.
-    world.sandbox.fail({ fault: { kind: 'status', status: 401 }, path: '/v1/users/me' })
-    expect((await connector.check(ctx)).says).toBe('company stand-in')
-    world.sandbox.fail({ fault: { kind: 'status', status: 401 }, path: '/v1/users/me', times: 2 })
-    expect(await failureOf(connector.check(ctx))).toMatchObject({ code: 'auth' })
-  })
-
-  test('its requests go to the host that the token names', async () => {
-    const seen: string[] = []
-    const world = await openWorld(
-      { ...subject, settings: { ...subject.settings, ...settings } },
-      {
-        through: (http) => (url, request) => {
-          seen.push(url.origin)
-          return http(url, request)
-        },
-      },
-    )
-    const ctx = ctxOf(world)
-    await connector.check({ ...ctx, config: { ...ctx.config, baseUrl: undefined } })
-    expect(seen).toEqual(['https://oauth.example.com', BASE, BASE])
-  })
-
-  test('a refresh token that is dead is `auth`', async () => {
-    const ctx = ctxOf(await open(settings))
-    const dead = {
-      ...ctx,
-      config: { ...ctx.config, oauth: { ...OAUTH, refreshToken: 'not-used-for-60-days' } },
-    }
-    expect(await failureOf(connector.check(dead))).toMatchObject({ code: 'auth' })
-  })
-
-  const limits: [string, object][] = [
-    ['2', { code: 'rate_limited', retry: { afterMs: 2000 } }],
-    ['36000', { code: 'quota' }],
-  ]
-  test.each(limits)('429 with a window that ends in %s s', async (reset, expected) => {
-    const world = await open()
-    const ctx = ctxOf(world)
-    const headers = { 'x-ratelimit-reset': reset, 'x-ratelimit-remaining': '0' }
-    const full: Context = {
-      ...ctx,
-      fetch: async () => new Response('{"success":false}', { status: 429, headers }),
-    }
-    expect(await failureOf(connector.check(full))).toMatchObject(expected)
-  })
-
-  test('too many searches are waited for as long as Pipedrive says', async () => {
-    const ctx = ctxOf(await open())
-    await crm.match(commonCall(), ctx, [])
-    expect(await failureOf(crm.match(commonCall(), ctx, []))).toMatchObject({
-      code: 'rate_limited',
-      retry: { afterMs: 2000 },
-    })
   })
 })

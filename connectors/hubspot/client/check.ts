@@ -2,6 +2,7 @@ import type { CheckResult, ConnectorContext } from '../../../src/connector/contr
 import { hubspot } from '../client.ts'
 import type { Config } from '../schema.ts'
 import { isRefusal } from './requests.ts'
+import { mayHandOver } from './transcripts.ts'
 
 type Context = ConnectorContext<Config>
 type Warning = NonNullable<CheckResult['warnings']>[number]
@@ -58,6 +59,13 @@ export async function check(ctx: Context): Promise<CheckResult> {
           api.mayUseFiles(),
           'Files cannot be used: no transcript is attached to a note',
           grant('files'),
+        )
+      : null,
+    config.transcriptsExtension
+      ? allowed(
+          mayHandOver(ctx),
+          'Transcripts cannot be handed over: HubSpot takes them from OAuth public apps only',
+          `${grant('crm.extensions_calling_transcripts.read and crm.extensions_calling_transcripts.write')}, or remove transcriptsExtension`,
         )
       : null,
     checkUnique(api, config, warnings),

@@ -32,6 +32,19 @@ const READ = z.object({
     .max(100),
   properties: z.array(z.string()).default([]),
 })
+const TRANSCRIPT = z.object({
+  engagementId: z.int(),
+  transcriptCreateUtterances: z
+    .array(
+      z.object({
+        speaker: z.object({ id: z.string(), name: z.string(), email: z.string().optional() }),
+        text: z.string(),
+        startTimeMillis: z.int(),
+        endTimeMillis: z.int(),
+      }),
+    )
+    .min(1),
+})
 const MERGE = z.object({ primaryObjectId: z.string(), objectIdToMerge: z.string() })
 
 export interface ObjectOptions {
@@ -235,6 +248,15 @@ export function createObjects(records: Records, options: ObjectOptions): Hono {
       return ids.length === 0 ? [] : [{ from: { id }, to: others }]
     })
     return c.json({ status: 'COMPLETE', results })
+  })
+
+  app.post('/crm/extensions/calling/:version/transcripts', async (c) => {
+    const asked = TRANSCRIPT.safeParse(await c.req.json().catch(() => null))
+    const call = asked.success ? of('call', String(asked.data.engagementId)) : undefined
+    if (!call || !asked.success) return refuse(c, refusal('Invalid input JSON'))
+    const id = `t-${call.id}`
+    change(call, { hs_call_transcription_id: id, hs_call_transcript: JSON.stringify(asked.data) })
+    return c.json({ id }, 201)
   })
 
   function located(kind: Kind, c: Context): Stored | undefined {

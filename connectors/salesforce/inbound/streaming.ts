@@ -25,7 +25,7 @@ const MOST_FAILURES = 5
 /** Heard, and not yet stored. */
 const MOST_WAITING = 1_000
 
-/** What is used of faye 1.4.1, which has no types; underscored names are its own. */
+/** What is used of faye 1.4.1; underscored names are its own. */
 interface FayeClient {
   _advice: { reconnect?: string }
   _dispatcher: FayeDispatcher
@@ -38,6 +38,8 @@ interface FayeClient {
   ): { errback(failed: (error: unknown) => void): void }
   disconnect(): unknown
 }
+const isFaye = (client: object): client is FayeClient => '_dispatcher' in client && '_advice' in client
+
 interface FayeDispatcher {
   _transport?: { _httpClient: HttpClient; batching: boolean }
   selectTransport(types: readonly string[]): void
@@ -86,7 +88,8 @@ async function hold(
   const { apiVersion, changeChannel: channel } = ctx.config
   const url = `${instanceUrl}/cometd/${apiVersion}`
   const { promise, reject } = Promise.withResolvers<never>()
-  const client: FayeClient = new Client(url, {})
+  const client: object = new Client(url, {})
+  if (!isFaye(client)) throw new CordboardError('internal', 'Salesforce: faye is not as it was in 1.4.1')
   // Not by jsforce's `createClient`: it begins by trying a web socket, which nothing of ours looks at.
   client.disable('websocket')
   client.setHeader('Authorization', `OAuth ${bearer}`)

@@ -12,7 +12,7 @@ export const command = defineCommand({
   usage: 'cloudflare [--config FILE] [--out FOLDER]',
   about:
     'Bundles the Worker that wrangler deploys: the configuration with the connectors that it names, and no others. The build command of wrangler.toml runs it. Secrets are not needed here: they are bindings of the Worker.',
-  examples: [['cordboard cloudflare', 'writes .cordboard/worker/worker.js from cordboard.config.ts']],
+  examples: [['cordboard cloudflare', 'writes .cordboard/worker/worker.mjs from cordboard.config.ts']],
   options: {
     ...configOption,
     out: { type: 'string', value: 'FOLDER', about: 'default .cordboard/worker' },
@@ -35,7 +35,7 @@ export const command = defineCommand({
     const { gzipBytes, meta } = await bundleWorker(module, folder)
     writeFileSync(`${folder}.meta.json`, JSON.stringify(meta))
     const size = `${Math.round(gzipBytes / 1024)} KB gzip`
-    const main = relative(io.cwd, join(folder, 'worker.js'))
+    const main = relative(io.cwd, join(folder, 'worker.mjs'))
     io.out(`${main}: ${shown} with ${connectors.join(', ') || 'no connectors'}, ${size}`)
     return EXIT.ok
   },
