@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
+import { isUnused } from './src/cli/worker-jsforce.ts'
 import { AT_ONCE } from './vitest.node.config.ts'
 
 // Offline, and without a trace: wrangler would ask for the location of this machine, count its use, and keep its log and a
@@ -15,6 +16,21 @@ Object.assign(process.env, {
   XDG_CONFIG_HOME: folder,
 })
 
+/** jsforce as a Worker has it: what it loads and never runs would not load in workerd. */
+const standIn = resolve('src/worker/no-node.ts')
+const jsforce = {
+  enabled: true,
+  include: ['jsforce/lib/connection.js', 'jsforce/lib/util/promise.js'],
+  rolldownOptions: {
+    plugins: [
+      {
+        name: 'lean jsforce',
+        resolveId: (name: string, importer = '') => (isUnused(name, importer) ? standIn : null),
+      },
+    ],
+  },
+}
+
 /** Tests that run inside workerd, with the bindings of wrangler.toml kept locally. */
 export default defineConfig({
   plugins: [
@@ -26,6 +42,7 @@ export default defineConfig({
   ],
   test: {
     name: 'worker',
+    deps: { optimizer: { ssr: jsforce } },
     maxWorkers: AT_ONCE,
     include: ['test/worker/**/*.test.ts'],
     globalSetup: ['test/worker/loopback.ts'],

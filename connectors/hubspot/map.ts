@@ -1,5 +1,4 @@
 import type { Call, Result } from '../../src/call/call.ts'
-import { normalisePhone } from '../../src/call/phone.ts'
 import type { MapContext } from '../../src/connector/contract.ts'
 import {
   callerOf,
@@ -14,6 +13,7 @@ import {
   callLines,
   filled,
   headline,
+  type Line,
   numbersOf,
   publicRecording,
   startOf,
@@ -21,9 +21,10 @@ import {
   transcriptLines,
   transcriptText,
 } from '../../src/connector/crm-report.ts'
-import type { Candidate, CrmRecord, PlannedPart } from '../../src/connector/crm-role.ts'
+import type { CrmRecord, PlannedPart } from '../../src/connector/crm-role.ts'
 import { asHtml, cut, escapeHtml } from '../../src/connector/crm-text.ts'
-import type { Change, Config, CrmObject } from './schema.ts'
+import { utterancesOf } from './map/utterances.ts'
+import type { Config, CrmObject } from './schema.ts'
 
 type Fields = Record<string, string>
 
@@ -34,6 +35,7 @@ export const OBJECTS = {
   call: 'calls',
   note: 'notes',
   task: 'tasks',
+  deal: 'deals',
 }
 
 /** The default association of an activity with a record (calls guide and the client's AssociationTypes, 2026-11-20). */
@@ -78,15 +80,21 @@ export function plan(record: CrmRecord, { config }: MapContext<Config>): Planned
   const { call, analysis, logged } = record
   const parts: PlannedPart[] = [{ key: 'call', kind: 'call', fields: callFields(record, config) }]
   const endedAt = call.endedAt ?? startOf(call)
+  const utterances = config.transcriptsExtension ? utterancesOf(call, analysis) : null
+  if (utterances !== null) parts.push({ key: UTTERANCES, kind: 'file', fields: { utterances } })
   if (analysis) {
     const transcript = config.note.transcript ? transcriptLines(analysis) : []
-    const html = asHtml([...analysisLines(analysis), ...transcript], MAX_PLANNED_BODY)
-    const file = config.note.file ? transcriptText(analysis) : null
-    if (file !== null)
-      parts.push({ key: 'transcript', kind: 'file', fields: { name: fileName(record), text: file } })
-    if (html !== '' || file !== null) {
-      parts.push({ key: 'note', kind: 'note', fields: filled({ hs_timestamp: endedAt, hs_note_body: html }) })
+    const lines = [...analysisLines(analysis), ...transcript]
+    const text = isAttached(lines, transcript.length > 0, config) ? transcriptText(analysis) : null
+    if (text !== null) parts.push({ key: TRANSCRIPT, kind: 'file', fields: { text } })
+    const html = asHtml(lines, MAX_PLANNED_BODY)
+    const note = {
+      hs_timestamp: endedAt,
+      hs_note_body: html,
+      // The part's key: its id in HubSpot is known when the note is sent.
+      hs_attachment_ids: text === null ? undefined : TRANSCRIPT,
     }
+    if (html !== '' || text !== null) parts.push({ key: 'note', kind: 'note', fields: filled(note) })
   }
   for (const { key, subject, lines, dueAt } of followUps(record, config)) {
     const body = [{ text: subject }, ...lines.map((text) => ({ text }))]
@@ -104,6 +112,16 @@ export function plan(record: CrmRecord, { config }: MapContext<Config>): Planned
   return parts
 }
 
+/** The key of the part that HubSpot shows as the call's transcript. */
+export const UTTERANCES = 'utterances'
+/** The key of the part that holds the whole transcript. */
+const TRANSCRIPT = 'transcript'
+
+/** By the operator's word; without one, where the transcript is wanted in the note and does not fit into it. */
+function isAttached(lines: readonly Line[], isInNote: boolean, { note }: Config): boolean {
+  return note.file ?? (isInNote && asHtml(lines, Number.MAX_SAFE_INTEGER).length > MAX_PLANNED_BODY)
+}
+
 /** An unknown caller as a contact. The name is not divided: which of its words is the surname is not known. */
 export function newContact(call: Call, { config, region }: MapContext<Config>): PlannedPart | null {
   const phone = numberToMatch(call, config, region)
@@ -112,10 +130,12 @@ export function newContact(call: Call, { config, region }: MapContext<Config>): 
   return { key: 'contact', kind: 'contact', fields: filled({ phone, firstname: name, email }) }
 }
 
+/** What somebody else's record of a call says stays as they wrote it, whatever a mapping names. */
+const THEIRS = ['hs_timestamp', 'hs_call_title', 'hs_call_body', 'hs_call_status', 'hs_call_external_id']
+
 function callFields({ call, analysis, fields, logged }: CrmRecord, config: Config): Fields {
   const own = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, String(value)]))
-  // What a dialler or a person wrote there stays: only fields of the operator's own are added.
-  if (logged) return own
+  if (logged) return Object.fromEntries(Object.entries(own).filter(([name]) => !THEIRS.includes(name)))
   const ending = call.result && ENDINGS[call.result]
   const { from, to } = numbersOf(call)
   const ms = talkedMs(call)
@@ -139,9 +159,6 @@ function callFields({ call, analysis, fields, logged }: CrmRecord, config: Confi
     ...own,
   }
 }
-
-/** One name for one call, whenever it is uploaded. */
-const fileName = ({ call }: CrmRecord): string => `transcript-${call.id}.txt`
 
 // ── Our mark on what we wrote ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -176,94 +193,4 @@ export function updatable(kind: Activity, fields: Fields): Fields {
     task: ['hs_timestamp', 'hs_task_status', 'hs_task_type', 'hubspot_owner_id'],
   }
   return Object.fromEntries(Object.entries(fields).filter(([name]) => !kept[kind].includes(name)))
-}
-
-// ── Whose call it is ────────────────────────────────────────────────────────────────────────────────────────────────
-
-const PHONES = ['phone', 'mobilephone']
-export const CONTACT_PROPERTIES = [
-  ...PHONES,
-  'firstname',
-  'lastname',
-  'email',
-  'hubspot_owner_id',
-  'notes_last_contacted',
-  'createdate',
-]
-export const COMPANY_PROPERTIES = ['phone', 'name', 'hubspot_owner_id', 'notes_last_contacted', 'createdate']
-
-/** HubSpot finds more than the number (a tail, another country's): only records that really carry it stay. */
-export function withNumber(
-  records: readonly CrmObject[],
-  e164: string,
-  region: string | undefined,
-): CrmObject[] {
-  return records.filter(({ properties }) =>
-    PHONES.some((name) => normalisePhone(properties[name], region).e164 === e164),
-  )
-}
-
-/** Whoever was in touch last comes first; the oldest record at last, so that the order never depends on chance. */
-export function asCandidates(
-  type: 'contact' | 'company',
-  records: readonly CrmObject[],
-  now: number,
-): Candidate[] {
-  const known = records.map((record) => {
-    const { hubspot_owner_id, notes_last_contacted, createdate } = record.properties
-    return {
-      record,
-      isOwned: Boolean(hubspot_owner_id),
-      contactedAt: instantOf(notes_last_contacted),
-      createdAt: instantOf(createdate),
-    }
-  })
-  known.sort((a, b) => b.contactedAt - a.contactedAt || byId(a.record.id, b.record.id))
-  return known.map(({ record, isOwned, contactedAt, createdAt }) => ({
-    type,
-    id: record.id,
-    ...nameOf(record),
-    reason: [
-      known.length === 1 ? 'same number' : `same number as ${known.length - 1} more`,
-      isOwned ? 'has an owner' : 'has no owner',
-      contactedAt > 0 ? `last contacted ${ago(now - contactedAt)}` : 'no contact noted',
-    ].join(', '),
-    ...(contactedAt > 0 ? { lastActivityAt: new Date(contactedAt).toISOString() } : {}),
-    ...(createdAt > 0 ? { createdAt: new Date(createdAt).toISOString() } : {}),
-  }))
-}
-
-export function nameOf({ properties }: CrmObject): { name?: string } {
-  const words = [properties.firstname, properties.lastname, properties.name].filter(Boolean)
-  return words.length > 0 ? { name: words.join(' ') } : {}
-}
-
-/** Ids are numbers of growing length: the smaller one is the older record. */
-export function byId(a: string, b: string): number {
-  return a.length - b.length || (a < b ? -1 : Number(a > b))
-}
-
-function instantOf(value: string | null | undefined): number {
-  const ms = value ? (/^\d+$/.test(value) ? Number(value) : Date.parse(value)) : 0
-  return Number.isFinite(ms) ? ms : 0
-}
-
-function ago(ms: number): string {
-  const days = Math.floor(ms / 86_400_000)
-  if (days < 1) return 'today'
-  return days === 1 ? 'yesterday' : `${days} days ago`
-}
-
-// ── Webhooks ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** "contact.creation (2), object.creation of 0-48 (1)" */
-export function nameChanges(changes: readonly Change[]): string {
-  const counts = new Map<string, number>()
-  for (const { subscriptionType, eventType, objectTypeId } of changes) {
-    const type = subscriptionType ?? eventType ?? 'unnamed change'
-    const name = type.startsWith('object.') && objectTypeId ? `${type} of ${objectTypeId}` : type
-    counts.set(name, (counts.get(name) ?? 0) + 1)
-  }
-  const named = [...counts].slice(0, 8).map(([name, count]) => `${name.slice(0, 80)} (${count})`)
-  return named.join(', ') + (counts.size > 8 ? ` and ${counts.size - 8} more kinds` : '')
 }

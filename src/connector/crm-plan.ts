@@ -26,7 +26,8 @@ export const crmKeys = (id: z.ZodType<string>) => ({
         .describe('agent’s extension, id or e-mail address → user id, where the address is not known'),
       fallback: id.optional().describe('user id of calls whose agent is no user; default: nobody'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('whose call it is in the CRM'),
   tasks: z.boolean().default(true).describe('a task for each promise the analysis found, ten at most'),
   taskDueMs: z
     .int()
@@ -39,7 +40,8 @@ export const crmKeys = (id: z.ZodType<string>) => ({
       tasks: z.boolean().default(false).describe('a task to call back whoever reached nobody'),
       dueMs: z.int().min(0).max(31_536_000_000).default(3_600_000).describe('when it is due, after the call'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('missed calls'),
   recordingLinks: z
     .boolean()
     .default(false)

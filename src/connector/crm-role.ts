@@ -47,6 +47,8 @@ export interface PlannedPart {
   /** `call`, `note`, `task-1` …: unique within the write-back, stable over time. */
   key: string
   kind: 'contact' | 'call' | 'note' | 'task' | 'file'
+  /** What the CRM calls the record of an unknown caller, where that is no `contact`: `lead`. */
+  type?: string
   fields: Record<string, string>
 }
 

@@ -66,8 +66,10 @@ export async function person(writing: Writing, call: Call, phone: string): Promi
   }
   const result = await writePart(writing, planned, newcomer(call), {})
   if ('again' in result) return result
-  return becomes(writing, phone, { type: planned.kind, id: result.id })
+  return becomes(writing, phone, { type: typeOf(planned), id: result.id })
 }
+
+const typeOf = ({ type, kind }: PlannedPart): string => type ?? kind
 
 /** What is written when the caller is: of the call only who it was counts. */
 const newcomer = (call: Call): CrmRecord => ({ call, analysis: null, target: null, fields: {}, logged: null })
@@ -87,14 +89,14 @@ async function ofAnother(
   const { deps } = running
   if (reserved.external_id !== null) return 'free'
   const part = await partOf(running, reserved.writeback_id, planned.key)
-  if (part?.external_id != null) return { type: planned.kind, id: part.external_id }
+  if (part?.external_id != null) return { type: typeOf(planned), id: part.external_id }
   if (deps.now() - reserved.created_at < RESERVED_MS) return 'waits'
   if (part?.intent_at == null) return 'free'
   // Its end is not known, and nobody has come to find out.
   if (!role.find) return 'waits'
   const sent = { ...planned, externalId: null, idempotencyKey: `${reserved.writeback_id}-${planned.key}` }
   const found = await role.find(sent, newcomer(call), {}, running.context())
-  if (found !== null) return { type: planned.kind, id: found }
+  if (found !== null) return { type: typeOf(planned), id: found }
   return deps.now() < part.intent_at + role.indexLagMs ? 'waits' : 'free'
 }
 

@@ -159,7 +159,7 @@ describe('docs/configuration.md', () => {
         'redact',
         'gather',
       ],
-      ...['from', 'when', 'analyze', 'write', 'unknownCaller', 'name'],
+      ...['from', 'when', 'analyze', 'write', 'unknownCaller', 'prefer', 'name'],
       ...['direction', 'result', 'minTalkMs', 'segment', 'language'],
       ...['audio', 'transcript', 'deliveries', 'calls'],
     ]

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { z } from 'zod'
 import { chooseRecord } from '../../src/pipeline/choose-record.ts'
 import { GENERIC, sandboxVendors } from './company.ts'
 import { genericWebhook } from './generic.ts'
@@ -33,6 +34,25 @@ async function call(it: Installation, facts: Record<string, unknown> = {}): Prom
 
 const contact = (it: Installation, name: string) =>
   it.vendor(CRM).addContact?.({ name, phone: PHONE }) ?? expect.fail('no contact')
+/** As the account's owner does it by hand. */
+async function makeProperty(it: Installation, name: string, type: 'string' | 'number'): Promise<void> {
+  const { settings } = it.deps.config.connections.get(CRM) ?? expect.fail('no CRM')
+  const { token } = z.object({ token: z.string() }).parse(settings)
+  const property = {
+    name,
+    label: name,
+    type,
+    fieldType: type === 'string' ? 'text' : 'number',
+    groupName: 'call',
+  }
+  const response = await it.vendor(CRM).app.request('/crm/properties/2026-03/calls', {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify(property),
+  })
+  expect(response.status).toBe(201)
+}
+
 const writtenOn = (it: Installation) => it.held(CRM, 'call').map(({ fields }) => fields.associations)
 const writeback = (it: Installation) =>
   it.store.db.selectFrom('writebacks').selectAll().executeTakeFirstOrThrow()
@@ -138,6 +158,8 @@ test('fields of the operator’s own get what the flow maps to them', async () =
     },
   })
   contact(it, 'Anne')
+  await makeProperty(it, 'call_reference', 'string')
+  await makeProperty(it, 'call_minutes', 'number')
   await call(it, { reference: 'order 7', talkMs: 61_000 })
   const [written] = it.held(CRM, 'call')
   expect(written?.fields).toMatchObject({ call_reference: 'order 7', call_minutes: '61000' })

@@ -56,9 +56,9 @@ describe('which of several records', () => {
   test('the order in which the CRM lists them never decides', () => {
     const candidate = fc.record(
       {
-        type: fc.constant('contact'),
+        type: fc.constant<string>('contact'),
         id: fc.uuid(),
-        reason: fc.constant('same number'),
+        reason: fc.constant<string>('same number'),
         hasOpenDeal: fc.boolean(),
         isAgents: fc.boolean(),
         lastActivityAt: fc.integer({ min: 1, max: 3 }).map(at),

@@ -23,7 +23,11 @@ export const fixtureFile = z.strictObject({
     bodyBase64: z.string().optional(),
   }),
   expect: z.union([
-    z.strictObject({ events: z.array(z.unknown()) }),
+    z.strictObject({
+      events: z.array(z.unknown()),
+      lookUp: z.array(z.string()).optional(),
+      changes: z.array(z.unknown()).optional(),
+    }),
     z.strictObject({ ignored: z.string() }),
     z.strictObject({
       handshake: z.object({

@@ -8,7 +8,17 @@ const FILES = ['connector.ts', 'schema.ts', 'map.ts', 'client.ts', 'sandbox.ts',
  * `operations.ts` where the API does more than calls need; what a language model is asked, and how its answer is held to
  * that; a folder beside the file of its name where one file is not enough; what the operator installs on the phone system.
  */
-const MAY_ALSO_HOLD = ['operations.ts', 'prompt.ts', 'answer.ts', 'operations', 'sandbox', 'pbx']
+const MAY_ALSO_HOLD = [
+  'operations.ts',
+  'prompt.ts',
+  'answer.ts',
+  'operations',
+  'sandbox',
+  'client',
+  'map',
+  'inbound',
+  'pbx',
+]
 const REQUIRED = ['connector.ts', 'schema.ts', 'map.ts', 'sandbox.ts', 'README.md', 'fixtures']
 const SECTIONS = ['Set-up', 'Permissions', 'What is not documented']
 

@@ -71,7 +71,7 @@ function fixtureTests(subject: Subject, fixture: Fixture): void {
 
   test('gives events of the common schema, with E.164 numbers and UTC instants', () => {
     const events = eventsOf(subject, fixture, raw)
-    expect(events.length).toBeGreaterThan(0)
+    if (!wanted.lookUp && !wanted.changes) expect(events.length).toBeGreaterThan(0)
     for (const event of events) {
       expect(eventSchemas[fixture.role].parse(event)).toEqual(event)
       expect(wrongValues(event)).toEqual([])

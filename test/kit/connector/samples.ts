@@ -168,7 +168,10 @@ export async function playSampleCall(
     const verified = await verifyRequest(inboundRequest(signed), verification, { now, signer: verifier })
     if (!verified.ok) refused.push(`${webhook.says}: ${verified.reason}`)
     const received = side.receive(inboundRequest(signed), context)
-    if ('events' in received) events.push(...received.events)
+    if (!('events' in received)) continue
+    events.push(...received.events)
+    const { lookUp } = world.subject.connector.telephony ?? {}
+    if (received.lookUp && lookUp) events.push(...(await lookUp(received.lookUp, world.context())))
   }
   return { call: foldEvents(events, { id: 'call_kit', connection: 'acme' }), events, refused }
 }
