@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { loadConnector } from '../../connectors/index.ts'
-import { ownSchema, property, secretKind } from '../config/own-keys.ts'
+import { type JsonSchema, ownSchema, property, secretKind } from '../config/own-keys.ts'
 import type { SandboxWorld } from './world.ts'
 
 /**
@@ -19,16 +19,10 @@ export async function writeSandboxConfig(
   const referring: [string, Record<string, unknown>][] = []
   for (const [id, keys] of Object.entries(connections)) {
     const schema = ownSchema(await loadConnector(String(keys.use)))
-    const written = Object.entries(keys).map(([key, value]) => {
-      // The connector says which of its keys are secrets: the file refers to them, the .env holds them.
-      if (secretKind(property([schema], key)) === null || typeof value !== 'string') return [key, value]
-      const name = `${id}_${key}`
-        .replaceAll(/([a-z])([A-Z])/g, '$1_$2')
-        .replaceAll('-', '_')
-        .toUpperCase()
-      env.push(`${name}=${value}`)
-      return [key, { $secret: name }]
-    })
+    const written = Object.entries(keys).map(([key, value]) => [
+      key,
+      referred(value, property([schema], key), `${id}_${key}`, env),
+    ])
     referring.push([id, Object.fromEntries(written)])
   }
   const envFile = join(dirname(file), '.env')
@@ -38,4 +32,23 @@ export async function writeSandboxConfig(
   )
   await writeFile(envFile, `${env.join('\n')}\n`, { mode: 0o600 })
   return { configFile: file, envFile }
+}
+
+/** The connector says which of its keys are secrets, those within others too. */
+function referred(value: unknown, schemas: readonly JsonSchema[], path: string, env: string[]): unknown {
+  if (typeof value === 'string') {
+    if (secretKind(schemas) === null) return value
+    const name = path
+      .replaceAll(/([a-z])([A-Z])/g, '$1_$2')
+      .replaceAll('-', '_')
+      .toUpperCase()
+    env.push(`${name}=${value}`)
+    return { $secret: name }
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  const inner = Object.entries(value).map(([key, one]) => [
+    key,
+    referred(one, property(schemas, key), `${path}_${key}`, env),
+  ])
+  return Object.fromEntries(inner)
 }

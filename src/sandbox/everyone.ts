@@ -48,14 +48,17 @@ export function flowOfAll(connections: Readonly<Record<string, SandboxConnection
       .filter(([, { use }]) => rolesOf.get(use)?.includes(role))
       .map(([id]) => id)
   const isCompany = (id: string) => Object.hasOwn(SANDBOX_CONNECTIONS, id)
+  const crms = withRole('crm')
   return {
     name: 'all-other-calls',
-    from: withRole('telephony').filter((id) => !isCompany(id)),
+    // A CRM that knows calls of its own would have those of the phone systems once more.
+    from: withRole('telephony').filter((id) => !isCompany(id) && !crms.includes(id)),
     // Those of the company have work enough; and of the others the first by name is asked for its results once a minute.
     analyze: withRole('analysis')
       .toReversed()
       .toSorted((a, b) => Number(isCompany(a)) - Number(isCompany(b))),
-    write: withRole('crm'),
+    // A call stands in the company's CRM; the others are there to be named in flows.
+    write: crms.some(isCompany) ? crms.filter(isCompany) : crms,
     unknownCaller: 'create',
   }
 }

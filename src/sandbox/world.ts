@@ -80,7 +80,10 @@ export async function createSandboxWorld(options: SandboxWorldOptions): Promise<
   const vendors = new Map<string, VendorSandbox>()
   const accounts: Record<string, Record<string, unknown>> = {}
   for (const [id, { use, settings: keys, region }] of Object.entries(connections)) {
-    const account = { ...keys, ...settings[id], baseUrl: baseUrlOf(id) }
+    const baseUrl = baseUrlOf(id)
+    // Some vendors give tokens at an address of its own: the stand-in is both.
+    const tokens = 'accountsUrl' in keys ? { accountsUrl: baseUrl } : {}
+    const account = { ...keys, ...tokens, ...settings[id], baseUrl }
     const create = await loadSandbox(use)
     const hookUrl = `${publicUrl}/hooks/${id}`
     vendors.set(id, create({ ...common, baseUrl: account.baseUrl, account, hookUrl }))
