@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
+import { UNUSED_BY_JSFORCE } from './src/cli/worker-bundle.ts'
 import { AT_ONCE } from './vitest.node.config.ts'
 
 // Offline, and without a trace: wrangler would ask for the location of this machine, count its use, and keep its log and a
@@ -15,6 +16,23 @@ Object.assign(process.env, {
   XDG_CONFIG_HOME: folder,
 })
 
+/**
+ * What of jsforce a deployed Worker does without: undici does not even load in workerd. The library is bundled for the tests as
+ * it is for a Worker.
+ */
+const jsforce = {
+  enabled: true,
+  include: ['jsforce/lib/connection.js', 'jsforce/lib/util/promise.js'],
+  rolldownOptions: {
+    plugins: [
+      {
+        name: 'left out',
+        resolveId: (name: string) => (UNUSED_BY_JSFORCE.test(name) ? resolve('src/worker/no-node.ts') : null),
+      },
+    ],
+  },
+}
+
 /** Tests that run inside workerd, with the bindings of wrangler.toml kept locally. */
 export default defineConfig({
   plugins: [
@@ -26,6 +44,7 @@ export default defineConfig({
   ],
   test: {
     name: 'worker',
+    deps: { optimizer: { ssr: jsforce } },
     maxWorkers: AT_ONCE,
     include: ['test/worker/**/*.test.ts'],
     globalSetup: ['test/worker/loopback.ts'],

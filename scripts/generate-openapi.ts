@@ -3,7 +3,8 @@
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { stringify } from 'yaml'
-import { type AppDeps, createApi } from '../src/app.ts'
+import type { AppDeps } from '../src/app.ts'
+import { createApi } from '../src/http/api.ts'
 import { describeApi } from '../src/http/document.ts'
 
 const FILE = new URL('../openapi/cordboard.yaml', import.meta.url)

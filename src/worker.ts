@@ -27,7 +27,6 @@ import {
   misconfigured,
 } from './worker/config.ts'
 import { createConnections } from './worker/connections.ts'
-import { createConsumer } from './worker/consumer.ts'
 import { createWorkerFetch } from './worker/http-fetch.ts'
 import { createWorkerLog } from './worker/log.ts'
 import { sweepOf } from './worker/plan.ts'
@@ -77,8 +76,10 @@ export function cloudflareWorker(bundled: Bundled) {
     return { ...read, deps }
   }
 
-  const consumerOf = ({ config, deps }: Opened, env: Bindings) =>
-    createConsumer(deps, { deadLetters: DEAD_LETTERS, version: config.hash, sweep: sweepOf(env) })
+  async function consumerOf({ config, deps }: Opened, env: Bindings) {
+    const { createConsumer } = await import('./worker/consumer.ts')
+    return createConsumer(deps, { deadLetters: DEAD_LETTERS, version: config.hash, sweep: sweepOf(env) })
+  }
 
   return {
     async fetch(request: Request, env: Bindings, context: ExecutionContext): Promise<Response> {
@@ -99,12 +100,12 @@ export function cloudflareWorker(bundled: Bundled) {
       const opened = await open(env, context)
       // A wrong configuration or a database without tables: the steps are in the store, and the sweep rings again.
       if (opened === null) batch.retryAll({ delaySeconds: RETRY_S })
-      else await consumerOf(opened, env).queue(batch)
+      else await (await consumerOf(opened, env)).queue(batch)
     },
 
     async scheduled(_: ScheduledController, env: Bindings, context: ExecutionContext): Promise<void> {
       const opened = await open(env, context)
-      if (opened !== null) await consumerOf(opened, env).scheduled()
+      if (opened !== null) await (await consumerOf(opened, env)).scheduled()
     },
   }
 }

@@ -4,6 +4,7 @@ import type { CallEvent } from '../../src/call/facts.ts'
 import { apiUrl } from '../../src/connector/api-url.ts'
 import type { CheckResult, ConnectorContext, VendorFetch } from '../../src/connector/contract.ts'
 import { failOn, readBounded } from '../../src/connector/fail-on.ts'
+import { listEnd } from '../../src/connector/list-end.ts'
 import { readReply } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { endOf, RECORDING_KEY, recordingsOf, SLACK_MS, toLoggedEvent } from './map.ts'
@@ -62,16 +63,17 @@ const missing = (what: string, why: string, retry: 'later' | 'never') =>
   new CordboardError('not_found', `${what}: there is none`, { why, retry })
 
 /** Finished calls with the outside, a day at a time; a call belongs to the day that it begins on. */
-export async function* listCalls(since: string, ctx: Context): AsyncIterable<CallEvent[]> {
-  const until = ctx.now()
-  for (let from = Date.parse(since); from < until; from += DAY_MS) {
-    const next = from + DAY_MS
+export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
+  const now = ctx.now()
+  const end = listEnd(ctx, until)
+  for (let from = Date.parse(since); from < end; from += DAY_MS) {
+    const next = Math.min(from + DAY_MS, end)
     // An hour more, for the later parts of calls that begin at the day's end.
-    const rows = await listRows(from, Math.min(next + HOUR_MS, until), ctx)
+    const rows = await listRows(from, Math.min(next + HOUR_MS, now), ctx)
     const calls = [...Map.groupBy(rows, (row) => row.MainCallHistoryId).values()]
     yield calls
       .filter((call) => Math.min(...call.map((row) => row.StartTime)) < next)
-      .filter((call) => endOf(call) + SETTLED_MS < until)
+      .filter((call) => endOf(call) + SETTLED_MS < now)
       .flatMap((call) => toLoggedEvent(call, ctx) ?? [])
       // Of a withheld number nothing joins it with the journal's call: it would be a second one.
       .filter((event) => event.alsoKnownAs !== undefined)

@@ -14,6 +14,7 @@ import {
   callPage,
   type ListedWebhook,
   oneCall,
+  oneWebhook,
   webhookPage,
 } from './schema.ts'
 
@@ -63,10 +64,11 @@ function missing(message: string, call: Call, ctx: Context): CordboardError {
 }
 
 /** Finished calls, oldest first. What is still going on is left to its webhooks. */
-export async function* listCalls(since: string, ctx: Context): AsyncIterable<CallEvent[]> {
+export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
   let from = Math.floor(Date.parse(since) / 1000)
+  const to = until === undefined ? {} : { to: String(Math.ceil(Date.parse(until) / 1000)) }
   for (let page = 1; ; page += 1) {
-    const query = { from: String(from), order: 'asc', per_page: String(PER_PAGE), page: String(page) }
+    const query = { from: String(from), ...to, order: 'asc', per_page: String(PER_PAGE), page: String(page) }
     const { calls, meta } = await get('/v1/calls', query, callPage, 'Aircall: list calls', ctx)
     yield calls.filter((call) => call.status === 'done').flatMap((call) => toListedEvents(call, ctx))
     if (meta?.next_page_link === undefined || calls.length === 0) return
@@ -80,10 +82,15 @@ export async function* listCalls(since: string, ctx: Context): AsyncIterable<Cal
 
 /** Without these two there is neither the end of a call nor its audio. */
 const NEEDED = ['call.ended', 'call.comm_assets_generated']
+/** What tells the most of a call: the README has the same list. */
+const WANTED = [
+  ...NEEDED,
+  ...['call.created', 'call.ringing_on_agent', 'call.agent_declined', 'call.answered', 'call.transferred'],
+  ...['call.voicemail_left', 'call.tagged', 'call.commented'],
+]
 const WEBHOOK_PAGES = 2
 
-/** The list of webhooks proves the key, and shows what is wrong with ours before Aircall switches it off. */
-export async function checkWebhook(ctx: Context): Promise<CheckResult> {
+async function listWebhooks(ctx: Context): Promise<ListedWebhook[]> {
   const all: ListedWebhook[] = []
   // "Up to 100 webhooks per company".
   for (let page = 1; page <= WEBHOOK_PAGES; page += 1) {
@@ -93,10 +100,41 @@ export async function checkWebhook(ctx: Context): Promise<CheckResult> {
     all.push(...webhooks)
     if (meta?.next_page_link === undefined) break
   }
+  return all
+}
+
+const leadsTo =
+  (hookUrl: string) =>
+  ({ url }: ListedWebhook): boolean =>
+    url === hookUrl || url.startsWith(`${hookUrl}/`)
+
+/**
+ * Aircall switches a webhook off that was refused too often, and nothing else switches it on again. None is created: its
+ * token, which Aircall chooses, would not be in the configuration, and every delivery refused.
+ */
+export async function tendWebhook(url: string, ctx: Context): Promise<void> {
+  const ours = (await listWebhooks(ctx)).filter(leadsTo(url))
+  const known = ours.find(({ token }) => ctx.config.webhookToken.includes(token))
+  if (known?.webhook_id === undefined) {
+    const { what, fix } = ours.length === 0 ? NO_WEBHOOK : WRONG_TOKEN
+    throw new CordboardError('config', `Aircall: ${what}`, { fix })
+  }
+  const events = known.events ?? []
+  const isWhole = known.events === undefined || NEEDED.every((name) => events.includes(name))
+  if (known.active && isWhole) return
+  // "PUT without `events` re-subscribes to ALL events": those that the operator chose are said again.
+  const body = JSON.stringify({ active: true, events: [...new Set([...events, ...WANTED])] })
+  const what = 'Aircall: switch the webhook on'
+  await ask('PUT', `/v1/webhooks/${known.webhook_id}`, {}, oneWebhook, what, ctx, body)
+}
+
+/** The list of webhooks proves the key, and shows what is wrong with ours before Aircall switches it off. */
+export async function checkWebhook(ctx: Context): Promise<CheckResult> {
+  const all = await listWebhooks(ctx)
   const says = `API key accepted, ${all.length} webhooks`
   const { hookUrl } = ctx
   if (hookUrl === undefined) return { says }
-  const ours = all.filter(({ url }) => url === hookUrl || url.startsWith(`${hookUrl}/`))
+  const ours = all.filter(leadsTo(hookUrl))
   const warnings = ours.length === 0 ? [NO_WEBHOOK] : ours.flatMap((one) => warningsOf(one, ctx.config))
   return warnings.length > 0 ? { says, warnings } : { says: `${says}, ours is active` }
 }
@@ -106,16 +144,18 @@ const NO_WEBHOOK = {
   fix: 'Create one for its URL by the API, and put the token of the answer into webhookToken',
 }
 
+const WRONG_TOKEN = {
+  what: 'The webhook’s token is not in webhookToken: every delivery is refused',
+  fix: 'Put its token, as GET /v1/webhooks shows it, into webhookToken',
+}
+
 function warningsOf({ active, token, events }: ListedWebhook, config: Config) {
   const warnings: { what: string; fix: string }[] = []
   if (!active) {
-    const fix = 'Switch it on again in the dashboard, or by PUT /v1/webhooks/{id} with active and its events'
+    const fix = 'Set subscribe: true, or switch it on again in the dashboard'
     warnings.push({ what: 'The webhook is not active: Aircall sends nothing', fix })
   }
-  if (!config.webhookToken.includes(token)) {
-    const fix = 'Put its token, as GET /v1/webhooks shows it, into webhookToken'
-    warnings.push({ what: 'The webhook’s token is not in webhookToken: every delivery is refused', fix })
-  }
+  if (!config.webhookToken.includes(token)) warnings.push(WRONG_TOKEN)
   const lacking = events === undefined ? [] : NEEDED.filter((name) => !events.includes(name))
   if (lacking.length > 0) {
     const what = `The webhook is not subscribed to ${lacking.join(' and ')}`
@@ -124,16 +164,30 @@ function warningsOf({ active, token, events }: ListedWebhook, config: Config) {
   return warnings
 }
 
-async function get<Schema extends z.ZodType>(
+const get = <Schema extends z.ZodType>(
   path: string,
   query: Record<string, string>,
   schema: Schema,
   what: string,
   ctx: Context,
+): Promise<z.output<Schema>> => ask('GET', path, query, schema, what, ctx)
+
+async function ask<Schema extends z.ZodType>(
+  method: 'GET' | 'PUT',
+  path: string,
+  query: Record<string, string>,
+  schema: Schema,
+  what: string,
+  ctx: Context,
+  body?: string,
 ): Promise<z.output<Schema>> {
   const { baseUrl, apiId, apiToken } = ctx.config
-  const headers = { authorization: `Basic ${encodeBase64(utf8(`${apiId}:${apiToken}`))}` }
-  const response = withRetryAfter(await ctx.fetch(apiUrl(baseUrl, path, query), { headers }), ctx)
+  const authorization = `Basic ${encodeBase64(utf8(`${apiId}:${apiToken}`))}`
+  const sent =
+    body === undefined
+      ? { method, headers: { authorization } }
+      : { method, headers: { authorization, 'content-type': 'application/json' }, body }
+  const response = withRetryAfter(await ctx.fetch(apiUrl(baseUrl, path, query), sent), ctx)
   // "403: invalid API key or Bearer token".
   const codeOf = (status: number) => (status === 403 ? 'auth' : undefined)
   return readReply(await failOn(response, { what, now: ctx.now, codeOf }), schema, what)

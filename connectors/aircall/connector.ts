@@ -1,7 +1,7 @@
 import type { CallEvent } from '../../src/call/facts.ts'
 import { defineConnector, type WebhookSide } from '../../src/connector/contract.ts'
 import { readAs } from '../../src/connector/read.ts'
-import { checkWebhook, fetchRecording, listCalls } from './client.ts'
+import { checkWebhook, fetchRecording, listCalls, tendWebhook } from './client.ts'
 import { CALL_EVENTS } from './map.ts'
 import { aircallCall, type Config, config, envelope } from './schema.ts'
 
@@ -35,6 +35,7 @@ export const connector = defineConnector({
     webhook,
     recording: fetchRecording,
     calls: listCalls,
+    subscribe: tendWebhook,
     // The end does not say whether a recording comes, call.comm_assets_generated does when it is there. How long that
     // takes is not documented.
     recordingWaitMs: 10 * MINUTE_MS,

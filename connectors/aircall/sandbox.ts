@@ -1,5 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { encodeBase64, utf8 } from '../../src/connector/encoding.ts'
+import { asObject } from '../../src/connector/json.ts'
 import {
   type CreateSandbox,
   createFaults,
@@ -47,21 +48,27 @@ export const createSandbox: CreateSandbox = (options) => {
     return refusal(c, 429, 'Too many requests')
   })
 
-  app.get('/v1/webhooks', (c) => {
-    const webhook = {
-      webhook_id: '00000000-0000-4000-8000-000000000001',
-      url: options.hookUrl ?? 'https://hooks.example.com/hooks/other',
-      active: true,
-      token: account.webhookToken[0],
-      events: ['call.created', 'call.answered', 'call.ended', 'call.comm_assets_generated'],
-    }
-    return c.json({ meta: metaOf(c, 1), webhooks: [webhook] })
+  const webhook = {
+    webhook_id: '00000000-0000-4000-8000-000000000001',
+    url: options.hookUrl ?? 'https://hooks.example.com/hooks/other',
+    active: true,
+    token: account.webhookToken[0],
+    events: ['call.created', 'call.answered', 'call.ended', 'call.comm_assets_generated'],
+  }
+  app.get('/v1/webhooks', (c) => c.json({ meta: metaOf(c, 1), webhooks: [webhook] }))
+  app.put('/v1/webhooks/:id', async (c) => {
+    if (c.req.param('id') !== webhook.webhook_id) return refusal(c, 404, 'Not found')
+    const { active, events } = asObject(await c.req.json()) ?? {}
+    if (typeof active === 'boolean') webhook.active = active
+    webhook.events = Array.isArray(events) ? events.map(String) : ['all 67']
+    return c.json({ webhook })
   })
 
   app.get('/v1/calls', (c) => {
     const from = Number(c.req.query('from') ?? 0) * 1000
+    const to = Number(c.req.query('to') ?? Number.POSITIVE_INFINITY) * 1000
     const all = [...calls.values()]
-      .filter(({ call }) => call.startedAt >= from)
+      .filter(({ call }) => call.startedAt >= from && call.startedAt <= to)
       .sort((a, b) => a.call.startedAt - b.call.startedAt)
     if (c.req.query('order') === 'desc') all.reverse()
     const { page, size } = pageOf(c)

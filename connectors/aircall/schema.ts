@@ -79,10 +79,14 @@ const meta = orNothing(z.object({ next_page_link: text }))
 /** GET /v1/calls */
 export const callPage = z.object({ calls: z.array(aircallCall), meta })
 
+/** PUT /v1/webhooks/{id} */
+export const oneWebhook = z.object({ webhook: z.object({ active: z.boolean() }) })
+
 /** GET /v1/webhooks: what the check compares with the connection. */
 export const webhookPage = z.object({
   webhooks: z.array(
     z.object({
+      webhook_id: orNothing(z.string().regex(/^[\w-]{1,64}$/)),
       url: z.string(),
       active: z.boolean(),
       token: z.string(),

@@ -4,6 +4,7 @@ import type { Call, Recording } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import type { CheckResult, ConnectorContext, FetchInit } from '../../src/connector/contract.ts'
 import { failOn, readBounded } from '../../src/connector/fail-on.ts'
+import { listEnd } from '../../src/connector/list-end.ts'
 import { readReply } from '../../src/connector/read.ts'
 import { CordboardError, type ErrorCode } from '../../src/errors.ts'
 import { isListening, toContactEvents } from './map.ts'
@@ -26,6 +27,8 @@ const MAY_STILL_COME_MS = 3_600_000
 /** Of what ended a shorter while ago the record is still to come: it is left to the webhook. */
 const SETTLED_MS = 600_000
 const DAY_MS = 86_400_000
+/** The list goes by the end of a contact: one that began before the end of what is asked for may end so much later. */
+const LONGEST_CALL_MS = 4 * 3_600_000
 const CONTACTS_PER_PAGE = 100
 
 // ── Recordings: objects in a bucket of the customer's ─────────────────────────────────────────────────────────────────
@@ -76,13 +79,13 @@ const bucketRegion = (config: Config): string => config.bucketRegion ?? instance
  * Contacts that have ended, a day at a time and the oldest first, as their records would have told them: the key is the
  * same, so what came by webhook is not told twice.
  */
-export async function* listCalls(since: string, ctx: Context): AsyncIterable<CallEvent[]> {
+export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
   const names = createNames(ctx)
-  const until = ctx.now() - SETTLED_MS
-  for (let from = Date.parse(since); from < until; from += DAY_MS) {
+  const end = Math.min(listEnd(ctx, until, LONGEST_CALL_MS), ctx.now() - SETTLED_MS)
+  for (let from = Date.parse(since); from < end; from += DAY_MS) {
     let next: string | undefined
     do {
-      const page = await search(from, Math.min(from + DAY_MS, until), CONTACTS_PER_PAGE, next, ctx)
+      const page = await search(from, Math.min(from + DAY_MS, end), CONTACTS_PER_PAGE, next, ctx)
       if (page.NextToken !== undefined && page.NextToken === next) {
         throw new CordboardError(
           'invalid_payload',

@@ -5,6 +5,7 @@ import { apiUrl } from '../../src/connector/api-url.ts'
 import type { CheckResult, ConnectorContext } from '../../src/connector/contract.ts'
 import { failOn, scrub } from '../../src/connector/fail-on.ts'
 import { asObject, parseJson } from '../../src/connector/json.ts'
+import { listEnd } from '../../src/connector/list-end.ts'
 import { readAs } from '../../src/connector/read.ts'
 import { CordboardError, type ErrorCode, type Retry } from '../../src/errors.ts'
 import { toCompletedEvent, whyNoCall } from './map.ts'
@@ -62,12 +63,12 @@ function notYet(error: CordboardError, call: Call, ctx: Context): CordboardError
 }
 
 /** Finished calls, a day at a time; the list has no pages. */
-export async function* listCalls(since: string, ctx: Context): AsyncIterable<CallEvent[]> {
-  const until = ctx.now()
-  for (let from = Date.parse(since); from < until; from += DAY_MS) {
+export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
+  const end = listEnd(ctx, until)
+  for (let from = Date.parse(since); from < end; from += DAY_MS) {
     const period = {
       startTime: Math.floor(from / 1000),
-      stopTime: Math.floor(Math.min(from + DAY_MS - 1000, until) / 1000),
+      stopTime: Math.floor(Math.min(from + DAY_MS - 1000, end) / 1000),
     }
     const { callDetails } = await ask(
       'stats/list-of-calls-for-period',

@@ -56,11 +56,13 @@ function theirs(text: string | undefined, { config }: Context): URL | null {
 }
 
 /** Concluded calls, newest first, as their last webhooks would have told them. */
-export async function* listCalls(since: string, ctx: Context): AsyncIterable<CallEvent[]> {
+export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
   const started_after = String(Date.parse(since) - LONGEST_CALL_MS)
+  // The parts of a call are rows of their own, which begin later than the first.
+  const range = until === undefined ? {} : { started_before: String(Date.parse(until) + LONGEST_CALL_MS) }
   for await (const { items } of pages(
     '/api/v2/call',
-    { started_after },
+    { started_after, ...range },
     callPage,
     'Dialpad: list calls',
     ctx,

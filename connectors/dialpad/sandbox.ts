@@ -46,8 +46,9 @@ export const createSandbox: CreateSandbox = (options) => {
 
   app.get('/api/v2/call', (c) => {
     const after = Number(c.req.query('started_after') ?? 0)
+    const before = Number(c.req.query('started_before') ?? Number.POSITIVE_INFINITY)
     const rows = [...calls.values()].map(({ object }) => object)
-    const found = rows.filter((row) => row.date_started > after)
+    const found = rows.filter((row) => row.date_started > after && row.date_started < before)
     return answer(
       c,
       page(

@@ -5,6 +5,7 @@ import { apiUrl } from '../../src/connector/api-url.ts'
 import type { CheckResult, ConnectorContext, FetchInit, VendorFetch } from '../../src/connector/contract.ts'
 import { encodeBase64, utf8 } from '../../src/connector/encoding.ts'
 import { failOn } from '../../src/connector/fail-on.ts'
+import { listEnd } from '../../src/connector/list-end.ts'
 import { readJson, readReply } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { toListedEvents, wasAnswered } from './map.ts'
@@ -115,15 +116,16 @@ function mediaUri(found: SeenRecording): string {
 // ── Analytics ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Finished conversations, a day at a time and the oldest first, as their events would have told them. */
-export async function* listCalls(since: string, ctx: Context): AsyncIterable<CallEvent[]> {
-  const until = ctx.now() - SETTLED_MS
-  for (let from = Date.parse(since); from < until; from += DAY_MS) {
-    const to = Math.min(from + DAY_MS, until)
+export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
+  const settled = ctx.now() - SETTLED_MS
+  const end = Math.min(listEnd(ctx, until), settled)
+  for (let from = Date.parse(since); from < end; from += DAY_MS) {
+    const to = Math.min(from + DAY_MS, end)
     for (let page = 1; page <= MOST_PAGES; page++) {
       const found = await query(from, to, page, ctx)
       const events: CallEvent[] = []
       for (const one of found) {
-        if (!one.conversationEnd || Date.parse(one.conversationEnd) > until) continue
+        if (!one.conversationEnd || Date.parse(one.conversationEnd) > settled) continue
         const count = ctx.config.recorded && wasAnswered(one) ? await countAudio(one.conversationId, ctx) : 0
         events.push(...toListedEvents(one, count, ctx))
       }

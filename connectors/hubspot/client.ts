@@ -1,17 +1,11 @@
-import {
-  type AssociationSpecAssociationCategoryEnum,
-  BasicApi,
-  BatchApi,
-  createConfiguration,
-  type FilterOperatorEnum,
-  RequestContext,
-  ResponseContext,
-  SearchApi,
-  wrapHttpLibrary,
+import type {
+  AssociationSpecAssociationCategoryEnum,
+  FilterOperatorEnum,
 } from '@hubspot/api-client/lib/codegen/crm/objects/index.js'
 import { z } from 'zod'
 import type { ConnectorContext } from '../../src/connector/contract.ts'
 import { CordboardError } from '../../src/errors.ts'
+import type { createRecords } from './client/records.ts'
 import { ask, credentials, exchange, isRefusal, read, segment } from './client/requests.ts'
 import { type Activity, ASSOCIATIONS, OBJECTS } from './map.ts'
 import {
@@ -43,37 +37,11 @@ import {
 export function hubspot(ctx: ConnectorContext<Config>) {
   const { config } = ctx
   const version = config.apiVersion
-  const configuration = createConfiguration({
-    baseServer: {
-      makeRequestContext: (endpoint, method) =>
-        new RequestContext(config.baseUrl + dated(endpoint, version), method),
-    },
-    authMethods: { oauth2: { accessToken: config.token } },
-    httpApi: wrapHttpLibrary({
-      async send(request) {
-        const url = request.getUrl()
-        const body = request.getBody()
-        const { status, text } = await exchange(ctx, url, {
-          method: request.getHttpMethod(),
-          headers: request.getHeaders(),
-          ...(typeof body === 'string' ? { body } : {}),
-          ...(url.endsWith('/search') ? { bucket: 'search' } : {}),
-        })
-        // The client reads a body by its type; that this one is JSON has been seen by now.
-        return new ResponseContext(
-          status,
-          { 'content-type': 'application/json' },
-          {
-            text: async () => text,
-            binary: () => Promise.reject(new TypeError('HubSpot records are no files')),
-          },
-        )
-      },
-    }),
-  })
-  const basic = new BasicApi(configuration)
-  const batch = new BatchApi(configuration)
-  const searching = new SearchApi(configuration)
+  let loading: Promise<ReturnType<typeof createRecords>> | undefined
+  const records = () => {
+    loading ??= import('./client/records.ts').then((module) => module.createRecords(ctx))
+    return loading
+  }
   const callProperties = `/crm/properties/${version}/calls`
 
   async function page(type: Kind, request: Search) {
@@ -84,7 +52,7 @@ export function hubspot(ctx: ConnectorContext<Config>) {
         ...(highValue === undefined ? {} : { highValue }),
       })),
     }))
-    const found = await searching.doSearch(OBJECTS[type], { ...request, filterGroups })
+    const found = await (await records()).searching.doSearch(OBJECTS[type], { ...request, filterGroups })
     const { results, total, paging } = read(crmPage, found)
     return { results, total, after: paging?.next?.after }
   }
@@ -104,7 +72,7 @@ export function hubspot(ctx: ConnectorContext<Config>) {
     ): Promise<CrmObject | null> {
       const others = options.associations?.map((other) => OBJECTS[other])
       try {
-        const found = await basic.getById(
+        const found = await (await records()).basic.getById(
           OBJECTS[type],
           id,
           options.properties,
@@ -125,7 +93,11 @@ export function hubspot(ctx: ConnectorContext<Config>) {
       const all: CrmObject[] = []
       for (let at = 0; at < ids.length; at += BATCH) {
         const inputs = ids.slice(at, at + BATCH).map((id) => ({ id }))
-        const found = await batch.read(OBJECTS[type], { inputs, properties, propertiesWithHistory: [] })
+        const found = await (await records()).batch.read(OBJECTS[type], {
+          inputs,
+          properties,
+          propertiesWithHistory: [],
+        })
         all.push(...read(crmObjects, found).results)
       }
       return all
@@ -149,7 +121,7 @@ export function hubspot(ctx: ConnectorContext<Config>) {
 
     /** Proves that a kind of record may be read. */
     async peek(type: Kind): Promise<void> {
-      await basic.getPage(OBJECTS[type], 1)
+      await (await records()).basic.getPage(OBJECTS[type], 1)
     },
 
     /** With its association in the same request: there is no moment at which it hangs on nothing. */
@@ -164,16 +136,19 @@ export function hubspot(ctx: ConnectorContext<Config>) {
         : []
       // Optional by the guide, required by the dated definition (2026-11-20): an empty list satisfies both.
       const associations = target ? [{ to: { id: target.id }, types }] : []
-      return read(crmObject, await basic.create(OBJECTS[kind], { properties, associations })).id
+      return read(
+        crmObject,
+        await (await records()).basic.create(OBJECTS[kind], { properties, associations }),
+      ).id
     },
 
     async update(kind: Activity, id: string, properties: Record<string, string>): Promise<void> {
-      await basic.update(OBJECTS[kind], id, { properties })
+      await (await records()).basic.update(OBJECTS[kind], id, { properties })
     },
 
     /** Creates or updates by a unique property; takes no associations. */
     async upsert(kind: Activity, idProperty: string, id: string, properties: Record<string, string>) {
-      const done = await batch.upsert(OBJECTS[kind], {
+      const done = await (await records()).batch.upsert(OBJECTS[kind], {
         inputs: [{ id, idProperty, properties: { ...properties, [idProperty]: id } }],
       })
       const [record] = read(crmObjects, done).results
@@ -274,9 +249,4 @@ function associationId(kind: Activity | 'contact', target: Target): number {
       fix: 'Choose a contact, company, deal or ticket for this call',
     },
   )
-}
-
-/** `/crm/v3/objects/calls/1` → `/crm/objects/2026-03/calls/1` */
-function dated(endpoint: string, version: string): string {
-  return endpoint.replace(/^\/crm\/v3\/objects\//, `/crm/objects/${version}/`)
 }

@@ -1,13 +1,13 @@
 import type { CallEvent } from '../../src/call/facts.ts'
 import { defineConnector, type WebhookSide } from '../../src/connector/contract.ts'
 import { readAs } from '../../src/connector/read.ts'
-import type { Verification } from '../../src/connector/verification.ts'
 import { check } from './client/check.ts'
 import { match, recordUrl } from './client/match.ts'
 import { fields, setUp } from './client/set-up.ts'
 import { calls, lookUp, recording, recordingUrl } from './client/source.ts'
 import { find, write } from './client/write.ts'
 import { receiveChanges } from './map/changes.ts'
+import { verification } from './map/signature.ts'
 import { newContact, plan } from './map.ts'
 import { type Config, changes, config } from './schema.ts'
 
@@ -42,22 +42,3 @@ export const connector = defineConnector({
     recordUrl,
   },
 })
-
-/**
- * Signature v3; only these escapes of the URL are decoded before it is signed.
- * https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests (read 2026-11-20)
- */
-function verification({ appSecret }: Config): Verification {
-  const urlDecoded = '%3A %2F %3F %40 %21 %24 %27 %28 %29 %2A %2C %3B'.split(' ')
-  const timestamp = 'x-hubspot-request-timestamp'
-  return {
-    scheme: 'hmac',
-    hash: 'sha256',
-    encoding: 'base64',
-    header: 'x-hubspot-signature-v3',
-    signed: [{ method: true }, { urlDecoded }, { body: true }, { header: timestamp }],
-    // Without a secret nothing verifies: deliveries are refused, never taken unsigned.
-    secrets: appSecret ?? [],
-    freshness: { header: timestamp, unit: 'ms', toleranceMs: 300_000 },
-  }
-}

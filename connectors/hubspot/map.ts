@@ -23,6 +23,7 @@ import {
 } from '../../src/connector/crm-report.ts'
 import type { CrmRecord, PlannedPart } from '../../src/connector/crm-role.ts'
 import { asHtml, cut, escapeHtml } from '../../src/connector/crm-text.ts'
+import { utterancesOf } from './map/utterances.ts'
 import type { Config, CrmObject } from './schema.ts'
 
 type Fields = Record<string, string>
@@ -79,6 +80,8 @@ export function plan(record: CrmRecord, { config }: MapContext<Config>): Planned
   const { call, analysis, logged } = record
   const parts: PlannedPart[] = [{ key: 'call', kind: 'call', fields: callFields(record, config) }]
   const endedAt = call.endedAt ?? startOf(call)
+  const utterances = config.transcriptsExtension ? utterancesOf(call, analysis) : null
+  if (utterances !== null) parts.push({ key: UTTERANCES, kind: 'file', fields: { utterances } })
   if (analysis) {
     const transcript = config.note.transcript ? transcriptLines(analysis) : []
     const lines = [...analysisLines(analysis), ...transcript]
@@ -109,6 +112,8 @@ export function plan(record: CrmRecord, { config }: MapContext<Config>): Planned
   return parts
 }
 
+/** The key of the part that HubSpot shows as the call's transcript. */
+export const UTTERANCES = 'utterances'
 /** The key of the part that holds the whole transcript. */
 const TRANSCRIPT = 'transcript'
 

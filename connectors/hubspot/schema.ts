@@ -40,6 +40,12 @@ export const config = z
           .describe('where such files lie in HubSpot’s files tool'),
       })
       .prefault({}),
+    transcriptsExtension: z
+      .boolean()
+      .default(false)
+      .describe(
+        'show the transcript in HubSpot’s own view of the call: only with the token of an OAuth public app (scope crm.extensions_calling_transcripts.write), and where the analysis tells the times of every turn',
+      ),
     calls: z
       .boolean()
       .default(false)
@@ -138,7 +144,6 @@ export const property = z.object({
   calculated: z.boolean().optional(),
   archived: z.boolean().optional(),
   options: z.array(z.object({ value: z.string(), hidden: z.boolean().nullish() })).default([]),
-  externalOptions: z.boolean().optional(),
   modificationMetadata: z.object({ readOnlyValue: z.boolean().optional() }).nullish(),
 })
 export type Property = z.output<typeof property>

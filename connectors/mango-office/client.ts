@@ -7,6 +7,7 @@ import type { CheckResult, ConnectorContext } from '../../src/connector/contract
 import { encodeHex, utf8 } from '../../src/connector/encoding.ts'
 import { failOn, readBounded, scrub } from '../../src/connector/fail-on.ts'
 import { asObject } from '../../src/connector/json.ts'
+import { listEnd } from '../../src/connector/list-end.ts'
 import { readAs, readJson } from '../../src/connector/read.ts'
 import { CordboardError, type ErrorCode } from '../../src/errors.ts'
 import { toListedEvents } from './map.ts'
@@ -91,10 +92,10 @@ async function failureOf(response: Response, what: string, ctx: Context): Promis
 }
 
 /** Finished calls, a week at a time: statistics are ordered, then asked for until they are ready. */
-export async function* listCalls(since: string, ctx: Context): AsyncIterable<CallEvent[]> {
-  const until = ctx.now()
-  for (let from = Date.parse(since); from < until; from += WINDOW_MS) {
-    const to = Math.min(from + WINDOW_MS - 1000, until)
+export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
+  const end = listEnd(ctx, until)
+  for (let from = Date.parse(since); from < end; from += WINDOW_MS) {
+    const to = Math.min(from + WINDOW_MS - 1000, end)
     for (let offset = 0; ; offset += ROWS_PER_REQUEST) {
       const rows = await listRows(from, to, offset, ctx)
       // What ended just now is left to its webhooks: its recording may still be on its way to the storage.

@@ -5,6 +5,7 @@ import { apiUrl } from '../../src/connector/api-url.ts'
 import type { CheckResult, ConnectorContext } from '../../src/connector/contract.ts'
 import { encodeBase64, utf8 } from '../../src/connector/encoding.ts'
 import { failOn, readBounded } from '../../src/connector/fail-on.ts'
+import { listEnd } from '../../src/connector/list-end.ts'
 import { readReply } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { toListedEvents, toRecordingEvent } from './map.ts'
@@ -64,14 +65,19 @@ function missing(what: string, call: Call, ctx: Context): CordboardError {
   })
 }
 
+/** One that began before the end of what is asked for may end so much later. */
+const LONGEST_CALL_MS = 4 * 3_600_000
+
 /** Finished legs and their recordings, as the webhooks would have told them. */
-export async function* listCalls(since: string, ctx: Context): AsyncIterable<CallEvent[]> {
-  for (const query of windows('end_time', since, ctx)) {
+export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
+  // Both lists go by what comes after the end of a call.
+  const end = listEnd(ctx, until, LONGEST_CALL_MS)
+  for (const query of windows('end_time', since, end, ctx)) {
     for await (const { objects } of pages('Call/', query, callPage, 'Plivo: list calls', ctx)) {
       yield objects.flatMap((row) => toListedEvents(row, ctx))
     }
   }
-  for (const query of windows('add_time', since, ctx)) {
+  for (const query of windows('add_time', since, end, ctx)) {
     for await (const { objects } of pages(
       'Recording/',
       query,
@@ -87,11 +93,15 @@ export async function* listCalls(since: string, ctx: Context): AsyncIterable<Cal
 }
 
 /** Both ends are given, so that the pages stay the same while they are read. Times are UTC. */
-function* windows(field: string, since: string, ctx: Context): Generator<Record<string, string>> {
-  const now = ctx.now()
+function* windows(
+  field: string,
+  since: string,
+  end: number,
+  ctx: Context,
+): Generator<Record<string, string>> {
   const write = (ms: number) => new Date(ms).toISOString().slice(0, 19).replace('T', ' ')
-  for (let from = Math.max(Date.parse(since), now - KEPT_MS + DAY_MS); from < now; from += WINDOW_MS) {
-    yield { [`${field}__gte`]: write(from), [`${field}__lt`]: write(Math.min(from + WINDOW_MS, now)) }
+  for (let from = Math.max(Date.parse(since), ctx.now() - KEPT_MS + DAY_MS); from < end; from += WINDOW_MS) {
+    yield { [`${field}__gte`]: write(from), [`${field}__lt`]: write(Math.min(from + WINDOW_MS, end)) }
   }
 }
 

@@ -58,10 +58,11 @@ function contentUrl({ key, url }: Recording, { config }: Context): URL {
 // ── The call log ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Finished calls, with their recordings under the keys that the webhooks gave them. */
-export async function* listCalls(since: string, ctx: Context): AsyncIterable<CallEvent[]> {
+export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
   const dateFrom = new Date(Date.parse(since) - LONGEST_CALL_MS).toISOString()
+  const to = until === undefined ? {} : { dateTo: new Date(until).toISOString() }
   for (let page = 1; ; page++) {
-    const query = { view: 'Detailed', type: 'Voice', dateFrom, perPage: PAGE_SIZE, page: String(page) }
+    const query = { view: 'Detailed', type: 'Voice', dateFrom, ...to, perPage: PAGE_SIZE, page: String(page) }
     const path = '/restapi/v1.0/account/~/call-log'
     const { records, navigation } = await get(path, query, logPage, 'RingCentral: list calls', ctx, 'heavy')
     yield records.filter(isFinished).flatMap((row) => toRecordEvents(row, ctx))

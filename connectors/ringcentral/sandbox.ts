@@ -76,9 +76,12 @@ export const createSandbox: CreateSandbox = (options) => {
 
   app.get(`${API}/account/~/call-log`, (c) => {
     const from = Date.parse(c.req.query('dateFrom') ?? new Date(options.now() - 86_400_000).toISOString())
+    const to = Date.parse(c.req.query('dateTo') ?? new Date(options.now()).toISOString())
     const visible = [...calls.values()].filter(
       ({ call, record }) =>
-        Date.parse(record.startTime) >= from && endOf(call) + LOG_DELAY_MS <= options.now(),
+        Date.parse(record.startTime) >= from &&
+        Date.parse(record.startTime) <= to &&
+        endOf(call) + LOG_DELAY_MS <= options.now(),
     )
     return c.json(page(c, visible.map((kept) => recordOf(kept)).toReversed()))
   })

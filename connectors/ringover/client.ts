@@ -3,6 +3,7 @@ import type { CallEvent } from '../../src/call/facts.ts'
 import { apiUrl } from '../../src/connector/api-url.ts'
 import type { CheckResult, ConnectorContext } from '../../src/connector/contract.ts'
 import { failOn } from '../../src/connector/fail-on.ts'
+import { listEnd } from '../../src/connector/list-end.ts'
 import { readReply } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { toListedEvents } from './map.ts'
@@ -77,10 +78,10 @@ async function freshLink(recording: Recording, call: Call, ctx: Context): Promis
 }
 
 /** Finished calls, a span at a time. */
-export async function* listCalls(since: string, ctx: Context): AsyncIterable<CallEvent[]> {
-  const until = ctx.now()
-  for (let from = Date.parse(since); from < until; from += LONGEST_SPAN_MS) {
-    for await (const rows of pagesOf(from, Math.min(from + LONGEST_SPAN_MS, until), ctx)) {
+export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
+  const end = listEnd(ctx, until)
+  for (let from = Date.parse(since); from < end; from += LONGEST_SPAN_MS) {
+    for await (const rows of pagesOf(from, Math.min(from + LONGEST_SPAN_MS, end), ctx)) {
       // What goes on has no end; it is left to its webhooks.
       yield rows.filter((row) => row.end_time !== undefined).flatMap((row) => toListedEvents(row, ctx))
     }

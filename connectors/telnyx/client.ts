@@ -4,6 +4,7 @@ import type { CallEvent } from '../../src/call/facts.ts'
 import { apiUrl } from '../../src/connector/api-url.ts'
 import type { CheckResult, ConnectorContext } from '../../src/connector/contract.ts'
 import { failOn } from '../../src/connector/fail-on.ts'
+import { listEnd } from '../../src/connector/list-end.ts'
 import { readReply } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { recordingKey, toListedEvents } from './map.ts'
@@ -17,6 +18,8 @@ const RECORDING_MAX_BYTES = 2 * 1024 ** 3
 const MAY_STILL_COME_MS = 900_000
 /** A recording that ended so long ago was ended by its call, or the call's own webhook says better. */
 const PAST_MS = 3_600_000
+/** A recording is made when it ends: that of a call which began before the end of what is asked for, so much later. */
+const LONGEST_CALL_MS = 4 * 3_600_000
 const PAGE_SIZE = '250'
 
 /**
@@ -50,7 +53,8 @@ async function findRow(recording: Recording, ctx: Context): Promise<RecordingRow
       recording.key ===
         recordingKey({ id: row.id, leg: row.call_leg_id, startedAt: row.recording_started_at }),
   )
-  if (found || leg !== recording.key) return found
+  if (found) return found
+  if (leg !== recording.key) return nearest(recording, leg, data)
   try {
     const path = `/v2/recordings/${encodeURIComponent(recording.key)}`
     return (await get(path, {}, oneRecording, what, ctx)).data
@@ -58,6 +62,18 @@ async function findRow(recording: Recording, ctx: Context): Promise<RecordingRow
     if (error instanceof CordboardError && error.code === 'not_found') return undefined
     throw error
   }
+}
+
+/** Whether webhook and list say the same start to the second is not documented. */
+const MOST_OFF_MS = 2000
+
+function nearest(recording: Recording, leg: string, rows: readonly RecordingRow[]): RecordingRow | undefined {
+  const startedAt = Date.parse(recording.key.slice(leg.length + 1))
+  const off = (row: RecordingRow) =>
+    Math.abs(startedAt - Date.parse(row.recording_started_at?.slice(0, 19).concat('Z') ?? ''))
+  return rows
+    .filter((row) => row.call_leg_id === leg && off(row) <= MOST_OFF_MS)
+    .sort((a, b) => off(a) - off(b))[0]
 }
 
 function missing(recording: Recording, isListed: boolean, call: Call, ctx: Context): CordboardError {
@@ -77,12 +93,12 @@ function missing(recording: Recording, isListed: boolean, call: Call, ctx: Conte
 }
 
 /** Recordings, page by page. There is no list of calls: a call that was not recorded is known by its webhooks alone. */
-export async function* listCalls(since: string, ctx: Context): AsyncIterable<CallEvent[]> {
+export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
   const now = ctx.now()
   // With both ends the list stays the same while it is read.
   const query = {
     'filter[created_at][gte]': new Date(since).toISOString(),
-    'filter[created_at][lte]': new Date(now).toISOString(),
+    'filter[created_at][lte]': new Date(listEnd(ctx, until, LONGEST_CALL_MS)).toISOString(),
     'page[size]': PAGE_SIZE,
   }
   for (let page = 1, last = 1; page <= last; page++) {

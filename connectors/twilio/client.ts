@@ -16,6 +16,8 @@ const RECORDING_MAX_BYTES = 4 * 1024 ** 3
 /** How long after a call's end a recording that is not there may still come. */
 const MAY_STILL_COME_MS = 3_600_000
 const PAGE_SIZE = '500'
+/** A call that begins just before the end of what is listed has legs and recordings that begin after it. */
+const LEGS_BEHIND_MS = 3_600_000
 
 /** Media may redirect to storage; the credentials stay with Twilio's host. */
 export async function fetchRecording(recording: Recording, call: Call, ctx: Context): Promise<Response> {
@@ -54,19 +56,25 @@ function mediaUrl(recording: Recording, config: Config): URL {
 /** Finished legs and their recordings, as the webhooks would have told them. */
 export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
   const from = inSeconds(Date.parse(since))
-  const to = until === undefined ? undefined : inSeconds(Date.parse(until) + 999)
+  const end = until === undefined ? Number.POSITIVE_INFINITY : Date.parse(until)
+  const to = until === undefined ? undefined : inSeconds(end + LEGS_BEHIND_MS)
   const calls = { 'StartTime>': from, ...(to ? { 'StartTime<': to } : {}), PageSize: PAGE_SIZE }
   for await (const page of pages('Calls', calls, callPage, ctx)) {
     // A leg still under way is left to its webhook, which knows the moment.
-    yield page.calls.filter((row) => isFinal(row.status)).map((row) => toLegEvent(row, {}, ctx))
+    yield page.calls
+      .filter((row) => isFinal(row.status) && !(row.parent === undefined && beginsFrom(row, end)))
+      .map((row) => toLegEvent(row, {}, ctx))
   }
   const recordings = { 'DateCreated>': from, ...(to ? { 'DateCreated<': to } : {}), PageSize: PAGE_SIZE }
   for await (const page of pages('Recordings', recordings, recordingPage, ctx)) {
     yield page.recordings
       .filter((row) => isRecordingStatus(row.status))
-      .map((row) => toRecordingEvent(row, {}, ctx))
+      .flatMap((row) => toRecordingEvent(row, {}, ctx) ?? [])
   }
 }
+
+const beginsFrom = ({ startedAt }: { startedAt?: string | undefined }, ms: number): boolean =>
+  startedAt !== undefined && Date.parse(startedAt) >= ms
 
 const inSeconds = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`
 

@@ -32,8 +32,13 @@ const webhook: WebhookSide<Config, CallEvent> = {
     const hints = toHints(request.query)
     if (fields.RecordingSid !== undefined && fields.RecordingStatus !== undefined) {
       const data = readAs(recordingCallback, fields, 'Twilio: the recording callback')
-      if (isRecordingStatus(data.status)) return { events: [toRecordingEvent(data, hints, ctx)] }
-      return { ignored: `the recording status ${data.status} is not known` }
+      if (!isRecordingStatus(data.status))
+        return { ignored: `the recording status ${data.status} is not known` }
+      const event = toRecordingEvent(data, hints, ctx)
+      if (event) return { events: [event] }
+      return {
+        ignored: 'the recording of a conference names no call: add ?call=<CallSid> to its callback URL',
+      }
     }
     if (fields.CallStatus === undefined) return { ignored: 'neither a call status nor a recording status' }
     const data = readAs(statusCallback, fields, 'Twilio: the status callback')

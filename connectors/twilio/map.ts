@@ -15,6 +15,10 @@ export interface Hints {
   queue?: string
   reference?: string
   direction?: Direction
+  /** The call that a leg or a recording of a conference belongs to: nothing else says it. */
+  call?: string
+  /** What `<Record>` takes is a message only where the operator says that it is. */
+  isMessage?: true
 }
 
 export function toHints(query: URLSearchParams): Hints {
@@ -25,6 +29,9 @@ export function toHints(query: URLSearchParams): Hints {
   }
   const direction = query.get('direction')
   if (direction === 'inbound' || direction === 'outbound') hints.direction = direction
+  const call = query.get('call')
+  if (call && /^CA[0-9a-z]{1,62}$/i.test(call)) hints.call = call
+  if (query.get('result') === 'voicemail') hints.isMessage = true
   return hints
 }
 
@@ -49,18 +56,20 @@ export const isFinal = (status: string): boolean => isStatus(status) && STATUS[s
  */
 export function toLegEvent(seen: SeenLeg, hints: Hints, ctx: Context): CallEvent {
   const { phase, result } = STATUS[seen.status] ?? { phase: 'ringing' as const }
-  const isRoot = seen.parent === undefined || seen.parent === seen.sid
+  const parent = seen.parent ?? hints.call
+  const isRoot = parent === undefined || parent === seen.sid
   const from = normalisePhone(seen.from, ctx.region)
   const to = normalisePhone(seen.to, ctx.region)
   const facts: Facts = {
     ...(isRoot ? rootFacts(seen, from, to, hints, ctx) : childFacts(seen, from, to, ctx)),
     legs: [legOf(seen, phase, result, to, ctx)],
   }
-  if (phase === 'answered' && seen.at) facts.answeredAt = seen.at
+  if (phase === 'answered' && seen.at && !(isRoot && isAgentsLeg(seen, from, to, ctx)))
+    facts.answeredAt = seen.at
   if (phase === 'ended' && seen.recording) facts.recordings = [recordingOf(seen.recording, {}, ctx)]
   return {
     key: `${seen.sid}:${seen.status}`,
-    callId: seen.parent ?? seen.sid,
+    callId: parent ?? seen.sid,
     ...(isRoot ? {} : { alsoKnownAs: [seen.sid] }),
     phase: isRoot ? phase : result === 'answered' || phase === 'answered' ? 'answered' : 'ringing',
     ...(seen.at ? { at: seen.at } : {}),
@@ -88,15 +97,28 @@ function rootFacts(seen: SeenLeg, from: Phone, to: Phone, hints: Hints, ctx: Con
   if (seen.startedAt) facts.startedAt = seen.startedAt
   if (seen.at) facts.endedAt = seen.at
   if (seen.lengthMs !== undefined) facts.totalMs = seen.lengthMs
-  facts.result = seen.status === 'canceled' && direction === 'inbound' ? 'abandoned' : result
+  const isOurs = result === 'answered' && isAgentsLeg(seen, from, to, ctx)
+  if (!isOurs) facts.result = seen.status === 'canceled' && direction === 'inbound' ? 'abandoned' : result
   facts.disconnectReason = seen.sipCode ? `${seen.status}, SIP ${seen.sipCode}` : seen.status
   // An answered call may or may not be recorded: the status says nothing of it.
   if (result !== 'answered') facts.recordingExpected = false
   return facts
 }
 
+/**
+ * The parent leg of a softphone's call, and that of an API call which rings the agent first: that it was answered says
+ * nothing of the customer, whose leg is the child.
+ */
+function isAgentsLeg(seen: SeenLeg, from: Phone, to: Phone, ctx: Context): boolean {
+  if (seen.direction === 'inbound') return isInside(from, ctx)
+  return seen.direction?.startsWith('outbound') === true && isInside(to, ctx)
+}
+
 function childFacts(seen: SeenLeg, from: Phone, to: Phone, ctx: Context): Facts {
   const facts: Facts = {}
+  // Of a call that came in the parent's own word, which comes later, wins.
+  const { result } = STATUS[seen.status] ?? {}
+  if (result) facts.result = result
   const isAnswered = seen.status === 'in-progress' || seen.status === 'completed'
   const agent = agentOf(to)
   if (agent && isAnswered) facts.agent = agent
@@ -169,13 +191,17 @@ const RECORDING_STATE: Readonly<Record<string, Recording['state']>> = {
 
 export const isRecordingStatus = (status: string): boolean => Object.hasOwn(RECORDING_STATE, status)
 
-export function toRecordingEvent(seen: SeenRecording, hints: Hints, ctx: Context): CallEvent {
+/** Null: it says of no call that it belongs to it. */
+export function toRecordingEvent(seen: SeenRecording, hints: Hints, ctx: Context): CallEvent | null {
+  const callId = seen.callSid ?? hints.call
+  if (callId === undefined) return null
   const recording = recordingOf(seen, hints, ctx)
   const facts: Facts = { recordings: [recording] }
+  if (hints.isMessage && recording.state === 'ready') facts.result = 'voicemail'
   if (seen.error !== undefined && seen.error !== '0') facts.meta = { recordingError: seen.error }
   return {
     key: `${seen.key}:${seen.status}`,
-    callId: seen.callSid,
+    callId,
     phase: recording.state === 'pending' ? 'answered' : 'recorded',
     facts,
   }

@@ -78,7 +78,8 @@ export interface SeenLeg {
 
 export interface SeenRecording {
   key: string
-  callSid: string
+  /** Absent of a conference’s recording: its callback names the conference alone. */
+  callSid: string | undefined
   status: string
   url?: string | undefined
   durationMs: number | undefined
@@ -128,12 +129,12 @@ export const statusCallback = z
 /** Webhook of a recording's progress. */
 export const recordingCallback = z
   .object({
-    CallSid: sid('CA'),
+    CallSid: sid('CA').optional(),
     RecordingSid: sid('RE'),
     RecordingStatus: z.string().max(64),
     RecordingUrl: z.url().max(4096).optional(),
     RecordingDuration: seconds.optional(),
-    RecordingChannels: z.enum(['1', '2']).optional(),
+    RecordingChannels: z.enum(['1', '2']).optional().catch(undefined),
     RecordingSource: z.string().max(64).optional(),
     ErrorCode: z.string().max(16).optional(),
   })
@@ -191,9 +192,9 @@ const callRow = z
 const recordingRow = z
   .object({
     sid: sid('RE'),
-    call_sid: sid('CA'),
+    call_sid: orNothing(sid('CA')),
     status: z.string(),
-    channels: orNothing(z.int().min(1).max(8)),
+    channels: orNothing(z.int().min(1).max(8).optional().catch(undefined)),
     duration: orNothing(seconds),
     source: text,
     error_code: orNothing(z.int()),
@@ -210,6 +211,6 @@ const recordingRow = z
     }),
   )
 
-const page = { next_page_uri: text }
+const page = { next_page_uri: orNothing(z.string().max(4096)) }
 export const callPage = z.object({ calls: z.array(callRow), ...page })
 export const recordingPage = z.object({ recordings: z.array(recordingRow), ...page })

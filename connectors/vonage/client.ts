@@ -5,6 +5,7 @@ import { apiUrl } from '../../src/connector/api-url.ts'
 import type { CheckResult, ConnectorContext } from '../../src/connector/contract.ts'
 import { encodeBase64Url, utf8 } from '../../src/connector/encoding.ts'
 import { failOn, readBounded } from '../../src/connector/fail-on.ts'
+import { listEnd } from '../../src/connector/list-end.ts'
 import { readReply } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { isFinal, toLegEvents } from './map.ts'
@@ -15,6 +16,8 @@ type Context = ConnectorContext<Config>
 const RECORDING_MAX_BYTES = 2 * 1024 ** 3
 /** How long after a call's end a recording that is not there may still come: not documented. */
 const MAY_STILL_COME_MS = 900_000
+/** Further legs of a call that begins just before the end of what is asked for begin after it. */
+const LEGS_BEHIND_MS = 3_600_000
 const TOKEN_LIFE_S = 300
 /** "maximum: 100" */
 const PAGE_SIZE = 100
@@ -47,11 +50,11 @@ const isTheirs = (url: URL, { baseUrl }: Config): boolean =>
   (url.protocol === 'https:' && url.port === '' && /\.(?:nexmo|vonage)\.com$/.test(url.hostname))
 
 /** Finished legs. There is no list of recordings: one whose event was lost stays unknown. */
-export async function* listCalls(since: string, ctx: Context): AsyncIterable<CallEvent[]> {
+export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
   // With both ends, and the oldest first, the list stays the same while it is read.
   const query = {
     date_start: new Date(since).toISOString(),
-    date_end: new Date(ctx.now()).toISOString(),
+    date_end: new Date(listEnd(ctx, until, LEGS_BEHIND_MS)).toISOString(),
     order: 'asc',
     page_size: String(PAGE_SIZE),
   }

@@ -7,6 +7,7 @@ import type { CheckResult, ConnectorContext } from '../../src/connector/contract
 import { encodeAs, encodeHex, utf8 } from '../../src/connector/encoding.ts'
 import { failOn, scrub } from '../../src/connector/fail-on.ts'
 import { asObject, parseJson } from '../../src/connector/json.ts'
+import { listEnd } from '../../src/connector/list-end.ts'
 import { readAs } from '../../src/connector/read.ts'
 import { CordboardError, type ErrorCode } from '../../src/errors.ts'
 import { toListedEvents } from './map.ts'
@@ -60,7 +61,7 @@ export async function fetchRecording(recording: Recording, call: Call, ctx: Cont
 
 /** Finished calls, a day at a time: the statistics allow a month and 1,000 rows a request, three requests a minute. */
 export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
-  const to = Math.min(ctx.now(), until === undefined ? Number.POSITIVE_INFINITY : Date.parse(until))
+  const to = listEnd(ctx, until)
   for (let from = Date.parse(since); from < to; from += DAY_MS) {
     const rows = await listRows(from, Math.min(from + DAY_MS - 1000, to), ctx)
     const calls = Map.groupBy(rows, (row) => row.pbx_call_id)
@@ -78,10 +79,13 @@ function isSettled(row: StatisticsRow, ctx: Context): boolean {
 async function listRows(from: number, to: number, ctx: Context): Promise<StatisticsRow[]> {
   const { timeZone } = ctx.config
   const rows: StatisticsRow[] = []
+  // In autumn the clock goes back within what is asked for: then the hour is asked for as a whole.
+  const backMs = Math.max(0, to - from - (wallMs(to, timeZone) - wallMs(from, timeZone)))
+  const aroundMs = backMs < 60_000 ? 0 : backMs
   for (;;) {
     const query = {
-      start: toWallClock(from, timeZone),
-      end: toWallClock(to, timeZone),
+      start: toWallClock(from - aroundMs, timeZone),
+      end: toWallClock(to + aroundMs, timeZone),
       version: '2',
       skip: String(rows.length),
       limit: String(ROWS_PER_REQUEST),
@@ -92,6 +96,9 @@ async function listRows(from: number, to: number, ctx: Context): Promise<Statist
     if (stats.length < ROWS_PER_REQUEST) return rows
   }
 }
+
+const wallMs = (ms: number, timeZone: string): number =>
+  Date.parse(`${toWallClock(ms, timeZone).replace(' ', 'T')}Z`)
 
 /** The account's clock proves the key and shows whether the configured zone is the account's. */
 export async function checkAccount(ctx: Context): Promise<CheckResult> {

@@ -91,7 +91,9 @@ export function toCallEvent(
 function partiesOf(read: CallNotice, direction: Direction | undefined, ctx: Context): Facts {
   if (direction === undefined) return {}
   const party = (raw: string) => ({ phone: normalisePhone(raw, ctx.region).e164, phoneRaw: raw })
-  const facts: Facts = { direction }
+  // Whoever has an extension is one of us, on whichever side of the call.
+  const outside = direction === 'outbound' ? read.destination : read.caller_id
+  const facts: Facts = { direction: extensionIn(outside, ctx) === undefined ? direction : 'internal' }
   // An anonymous caller has an empty caller_id: the call has a caller all the same.
   if (read.caller_id !== undefined || direction === 'inbound') facts.from = party(read.caller_id ?? '')
   const dialed = direction === 'outbound' ? read.destination : read.called_did
@@ -148,11 +150,12 @@ export function toRecordEvent(read: RecordNotice, ctx: Context): CallEvent {
   }
 }
 
-/** The rows of one call, as its END and RECORD would have told them. */
-export function toListedEvents(rows: readonly StatisticsRow[], ctx: Context): CallEvent[] {
-  const [first] = rows.toSorted((a, b) =>
+/** The rows of one call, as its END and RECORD would have told them. In which order they come is not documented. */
+export function toListedEvents(unsorted: readonly StatisticsRow[], ctx: Context): CallEvent[] {
+  const rows = unsorted.toSorted((a, b) =>
     a.callstart < b.callstart ? -1 : a.callstart > b.callstart ? 1 : 0,
   )
+  const [first] = rows
   if (!first) return []
   const direction = directionOf(first.pbx_call_id)
   const last = rows.findLast((row) => row.disposition.toLowerCase() === 'answered') ?? rows.at(-1) ?? first

@@ -5,6 +5,7 @@ import { apiUrl } from '../../src/connector/api-url.ts'
 import type { CheckResult, ConnectorContext, FetchInit } from '../../src/connector/contract.ts'
 import { encodeBase64, utf8 } from '../../src/connector/encoding.ts'
 import { failOn, readBounded } from '../../src/connector/fail-on.ts'
+import { listEnd } from '../../src/connector/list-end.ts'
 import { readReply } from '../../src/connector/read.ts'
 import { CordboardError, type ErrorCode } from '../../src/errors.ts'
 import { toElementEvents, toRecordingEvent, VOICEMAIL } from './map.ts'
@@ -17,6 +18,8 @@ const DAY_MS = 86_400_000
 /** "One month's worth of data" a request, of "the last six months". */
 const WINDOW_MS = 28 * DAY_MS
 const OLDEST_MS = 180 * DAY_MS
+/** One that began before the end of what is asked for may end so much later. */
+const LONGEST_CALL_MS = 4 * 3_600_000
 /** A page's token is good for 15 minutes, and each call of it is asked for. */
 const PAGE_SIZE = '100'
 const AROUND_MS = 3_600_000
@@ -82,11 +85,12 @@ async function findUrl(recording: Recording, call: Call, ctx: Context): Promise<
 // ── Lists ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** The hops of each call that has ended since, and the recordings, as the webhooks would have told them. */
-export async function* listCalls(since: string, ctx: Context): AsyncIterable<CallEvent[]> {
-  const until = ctx.now()
-  const first = Math.max(Date.parse(since), until - OLDEST_MS)
-  for (let from = first; from < until; from += WINDOW_MS) {
-    const range = between(from, Math.min(from + WINDOW_MS, until))
+export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
+  // Both lists go by the end of a call.
+  const end = listEnd(ctx, until, LONGEST_CALL_MS)
+  const first = Math.max(Date.parse(since), ctx.now() - OLDEST_MS)
+  for (let from = first; from < end; from += WINDOW_MS) {
+    const range = between(from, Math.min(from + WINDOW_MS, end))
     for await (const page of pages('call_history', { ...range, time_type: 'end_time' }, historyPage, ctx)) {
       for (const { call_history_uuid: historyId } of page.call_history) yield await listHops(historyId, ctx)
     }

@@ -59,7 +59,7 @@ export interface Replayed {
 export interface Backfill {
   id: string
   connection: string
-  state: 'running' | 'stuck' | 'done'
+  state: 'running' | 'stuck' | 'stopped' | 'done'
   since: string
   until: string
   reachedAt: string

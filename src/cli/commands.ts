@@ -36,6 +36,7 @@ export const commands: Readonly<Record<string, Entry>> = {
     about: 'Creates the webhook at the vendor',
     load: () => import('./commands/subscribe.ts'),
   },
+  listen: { about: 'Holds a vendor’s stream of events open', load: () => import('./commands/listen.ts') },
   choose: { about: 'Says whose call it is', load: () => import('./commands/choose.ts') },
   match: { about: 'Says whom a CRM knows by a number', load: () => import('./commands/match.ts') },
   crm: { about: 'Makes what a CRM needs', load: () => import('./commands/crm.ts') },

@@ -41,7 +41,7 @@ export function workerModule(place: { file: string; config: string; connectors: 
   const ending = extname(import.meta.url)
   const from = (file: string) => quote(importPath(dirname(place.file), file))
   const own = (path: string) => from(fileURLToPath(new URL(`../../${path}${ending}`, import.meta.url)))
-  // Static imports: a bundle of one file gains nothing by lazy ones and pays for the closures they are put into.
+  // Static imports: the settings of each are checked before the first answer.
   const imports = place.connectors.map(
     (id, i) => `import { connector as connector${i} } from ${own(`connectors/${id}/connector`)}\n`,
   )

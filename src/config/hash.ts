@@ -14,7 +14,8 @@ function canonical(value: unknown, hidden: ReadonlySet<string>): unknown {
   if (typeof value === 'string') return hidden.has(value) ? '' : value
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return value.map((item) => canonical(item, hidden))
-  if ('check' in value && 'config' in value && 'id' in value) return value.id
+  if ('check' in value && typeof value.check === 'function' && 'config' in value && 'id' in value)
+    return value.id
   const entries = Object.entries(value).map(([key, item]) => [key, canonical(item, hidden)] as const)
   return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)))
 }

@@ -18,6 +18,7 @@ export interface Place {
 }
 
 const NAMING = 'Name connections with lower-case letters, digits and "-", such as support-paris'
+const FIELD_NAMING = 'Write the name that the CRM’s API has for the field, such as Call_Score__c'
 
 const FIXES: Record<string, string> = {
   publicUrl: 'Write the address vendors call, such as https://calls.example.com',
@@ -31,7 +32,13 @@ const FIXES: Record<string, string> = {
 
 /** zod's issues as problems an operator can act on: expected, seen, fix. */
 export function toProblems(issues: readonly Issue[], place: Place): ConfigProblem[] {
-  return issues.flatMap((issue) => translate(issue, place))
+  return issues.filter((issue) => !isSaid(issue, issues)).flatMap((issue) => translate(issue, place))
+}
+
+/** Text where a list should stand is of a length too, which is no news. */
+function isSaid({ code, path }: Issue, issues: readonly Issue[]): boolean {
+  if (code !== 'too_big' && code !== 'too_small') return false
+  return issues.some((one) => one.code === 'invalid_type' && one.path.join('.') === path.join('.'))
 }
 
 function translate(issue: Issue, place: Place): ConfigProblem[] {
@@ -46,7 +53,8 @@ function translate(issue: Issue, place: Place): ConfigProblem[] {
   const expected = expectation(issue)
   if (issue.code === 'invalid_key') {
     const what = `The name ${name} is not valid`
-    return [{ path: pathText(path), what, expected, seen: name, fix: NAMING }]
+    const fix = own.length > 4 && own[2] === 'write' ? FIELD_NAMING : NAMING
+    return [{ path: pathText(path), what, expected, seen: name, fix }]
   }
   const isSecret = place.isSecret?.(path) ?? false
   if (value === undefined) {

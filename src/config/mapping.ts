@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import { type Analysis, analysis as analysisSchema } from '../call/analysis.ts'
 import { type Call, call as callSchema } from '../call/call.ts'
 import type { FieldValue } from '../connector/crm-role.ts'
@@ -12,22 +13,34 @@ export type FieldRule =
   | Readonly<Record<string, string>>
   | ((call: Call, analysis: Analysis | null) => Readonly<Record<string, FieldValue | null | undefined>>)
 
+export interface MappedField {
+  name: string
+  type: 'text' | 'number'
+  /** The text is an instant, UTC: a field that holds a time takes it too. */
+  isInstant?: true
+}
+
 export interface FieldMapping {
   /** The CRM's names of the fields, with what kind of value each gets; null: a function, nobody knows which. */
-  names: readonly { name: string; type: 'text' | 'number' }[] | null
+  names: readonly MappedField[] | null
   /** Fields without a value are left out: nothing that stands in the CRM is cleared. */
   of(call: Call, analysis: Analysis | null): Record<string, FieldValue>
 }
 
 /** Longer values are no field any more; the whole stands in the note. */
 const MAX_TEXT = 100_000
+const INSTANTS = new Set(['startedAt', 'answeredAt', 'endedAt'])
 const NUMBERS = new Set(['ringMs', 'talkMs', 'holdMs', 'totalMs'])
 
 export function mappingOf(rule: FieldRule): FieldMapping {
   if (typeof rule === 'function') return { names: null, of: (call, analysis) => judged(rule, call, analysis) }
   const paths = Object.entries(rule).map(([name, path]) => ({ name, path: path.split('.') }))
   return {
-    names: paths.map(({ name, path }) => ({ name, type: isNumber(path) ? 'number' : 'text' })),
+    names: paths.map(({ name, path }) => ({
+      name,
+      type: isNumber(path) ? 'number' : 'text',
+      ...(isInstant(path) ? { isInstant: true } : {}),
+    })),
     of(call, analysis) {
       const root = { ...analysis, call }
       return Object.fromEntries(
@@ -42,35 +55,52 @@ export function mappingOf(rule: FieldRule): FieldMapping {
 
 /** What is wrong with a path; null: it leads somewhere. */
 export function pathFault(path: string): { seen: string; fix: string } | null {
-  const [first = '', second = '', third] = path.split('.')
-  const roots = [
-    ...Object.keys(analysisSchema.shape).filter((key) => key !== 'raw' && key !== 'transcript'),
-    'call',
-  ]
-  if (!roots.includes(first)) return unknown(path, first, roots)
-  if (first === 'call' && !Object.hasOwn(callSchema.shape, second))
-    return unknown(path, second, Object.keys(callSchema.shape))
-  // Only these have names of their own.
-  if (['scores', 'checklist', 'notes'].includes(first) && second === '')
-    return { seen: path, fix: `Say which one: ${first}.<name>` }
-  const deep =
-    first === 'call' ? third !== undefined && !DEEP.has(second) : second !== '' && !NAMED.has(first)
-  return deep ? { seen: path, fix: `Stop at ${first === 'call' ? `call.${second}` : first}` } : null
+  let at: z.ZodType = ROOT
+  const gone: string[] = []
+  const keys = path.split('.')
+  for (const [i, key] of keys.entries()) {
+    const schema = unwrapped(at)
+    // Names of scores, notes and questions are whatever the service says.
+    if (schema instanceof z.ZodRecord) return null
+    if (!(schema instanceof z.ZodObject)) return { seen: path, fix: `Stop at ${gone.join('.')}` }
+    const known = Object.keys(schema.shape)
+    if (!known.includes(key)) {
+      const meant = suggest(key, known)
+      const whole = (name: string) => [...gone, name].join('.')
+      const right = meant && [whole(meant), ...keys.slice(i + 1)].join('.')
+      return {
+        seen: path,
+        fix: right ? `Did you mean ${right}?` : `Use one of ${known.map(whole).join(', ')}`,
+      }
+    }
+    gone.push(key)
+    at = schema.shape[key]
+  }
+  const end = unwrapped(at)
+  if (end instanceof z.ZodRecord || end instanceof z.ZodObject)
+    return { seen: path, fix: `Say which one: ${path}.<name>` }
+  const isList = end instanceof z.ZodArray && !(end.element instanceof z.ZodString)
+  return isList ? { seen: path, fix: 'Name something that is one value, or a list of words' } : null
 }
 
-const NAMED = new Set(['scores', 'checklist', 'notes'])
-const DEEP = new Set(['source', 'from', 'dialed', 'customer', 'agent', 'meta'])
+const { raw: _raw, transcript: _transcript, checklist: _checklist, ...parts } = analysisSchema.shape
+/** Where a path begins. Questions are named like scores; raw results and transcripts are no field. */
+const ROOT = z.object({ ...parts, checklist: z.record(z.string(), z.string()), call: callSchema })
 
-function unknown(path: string, name: string, known: readonly string[]) {
-  const meant = suggest(name, known)
-  return {
-    seen: path,
-    fix: meant ? `Did you mean ${path.replace(name, meant)}?` : `Begin with one of ${known.join(', ')}`,
-  }
+const NAMED = new Set(['scores', 'checklist', 'notes'])
+
+function unwrapped(schema: z.ZodType): z.ZodType {
+  const isWrapped =
+    schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodNullable
+  return isWrapped ? unwrapped(schema.unwrap() as z.ZodType) : schema
 }
 
 function isNumber([first = '', second = '']: readonly string[]): boolean {
   return first === 'scores' || (first === 'call' && NUMBERS.has(second))
+}
+
+function isInstant([first = '', second = '']: readonly string[]): boolean {
+  return first === 'call' && INSTANTS.has(second)
 }
 
 function valueAt(

@@ -150,6 +150,15 @@ export interface WebhookSide<Config, Event> {
   receive(request: InboundRequest, ctx: MapContext<Config>): Received<Event>
 }
 
+/** One thing that a stream said. `take` resolves when it is stored; only then the next is handed over. */
+export interface Heard {
+  /** The same when it is said again. */
+  key: string
+  /** Where the stream goes on behind it, in the vendor's own form; at most 1,000 characters. */
+  mark: string
+  says: Received<CallEvent>
+}
+
 // ── Telephony ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export interface TelephonyRole<Config> {
@@ -168,6 +177,16 @@ export interface TelephonyRole<Config> {
   /** Calls by their ids, where a webhook brings only those. What is not there any more, or is ours, is left out. */
   lookUp?(ids: readonly string[], ctx: ConnectorContext<Config>): Promise<CallEvent[]>
   subscribe?(url: string, ctx: ConnectorContext<Config>): Promise<void>
+  /**
+   * Holds the vendor's stream of events open, and hands over what it says in its order. `from`: the mark of what was stored
+   * last, behind which it goes on; null: whatever comes from now on. Ends by throwing only: when the stream breaks off, when
+   * `take` throws, when the signal aborts. Whoever called comes again then. For processes that stay: `cordboard listen`.
+   */
+  listen?(
+    from: string | null,
+    take: (heard: Heard) => Promise<void>,
+    ctx: ConnectorContext<Config>,
+  ): Promise<never>
   /** How long to wait for a recording nobody announced, in ms from when the call's end is heard of; default 120,000. */
   recordingWaitMs?: number
 }

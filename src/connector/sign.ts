@@ -153,12 +153,12 @@ async function signCustom(
 
 async function hashOf(
   request: VerifiableRequest,
-  { hash, encoding, signed, secrets }: HashVerification,
+  { hash, encoding, secrets, ...text }: HashVerification,
   { signer }: VerifyTools,
 ): Promise<string> {
-  const text = hashedBytes(signed, newest(secrets), request)
-  if ('refused' in text) throw cannot(text.refused, 'Add it to the request')
-  return encodeAs(encoding, await signer.digest(hash, text.data))
+  const bytes = hashedBytes(text, newest(secrets), request)
+  if ('refused' in bytes) throw cannot(bytes.refused, 'Add it to the request')
+  return encodeAs(encoding, await signer.digest(hash, bytes.data))
 }
 
 /** The header that carries a token or signature; none when the request has it where it belongs. */

@@ -29,12 +29,16 @@ export function signedBytes(
 
 /** The text of a plain hash, with this secret in it. */
 export function hashedBytes(
-  parts: HashVerification['signed'],
+  { signed: parts, closedBy }: Pick<HashVerification, 'signed' | 'closedBy'>,
   secret: string,
   request: VerifiableRequest,
 ): { data: string | Uint8Array } | Refused {
   const last = parts.at(-1)
-  if (last === undefined || !('secret' in last)) {
+  const isClosed =
+    closedBy === 'json'
+      ? last !== undefined && 'body' in last && parts.some((part) => 'secret' in part)
+      : last !== undefined && 'secret' in last
+  if (!isClosed) {
     throw new CordboardError('config', 'The connector hashes a text that does not end with the secret')
   }
   return signedBytes(

@@ -68,6 +68,11 @@ export interface HashVerification {
   /** Where the signature stands. */
   place: Exclude<Place, { basic: string }>
   signed: readonly (SignedPart | { secret: true })[]
+  /**
+   * `json`: the secret stands in front, and the body closes the text and must be JSON. What length extension adds begins with
+   * the byte 0x80, and nothing may follow a JSON value. For vendors that have nothing better.
+   */
+  closedBy?: 'json'
   secrets: readonly string[]
 }
 

@@ -171,7 +171,7 @@ function misfit(secrets: readonly string[], url: string | null): string {
 
 async function verifyHash(
   request: VerifiableRequest,
-  { hash, encoding, place, signed, secrets }: HashVerification,
+  { hash, encoding, place, signed, secrets, closedBy }: HashVerification,
   { signer }: VerifyTools,
 ): Promise<Verified> {
   checkSecrets(secrets)
@@ -181,13 +181,20 @@ async function verifyHash(
     given.length > MAX_SIGNATURE_LENGTH ? null : decodeAs(encoding, new TextDecoder().decode(given))
   if (bytes === null) return refuse(`the signature is not written as ${encoding}`)
   for (const [index, secret] of secrets.entries()) {
-    const text = hashedBytes(signed, secret, request)
+    const text = hashedBytes({ signed, ...(closedBy && { closedBy }) }, secret, request)
     if ('refused' in text) return refuse(text.refused)
     const pending = signer.digest(hash, text.data)
     const digest = pending instanceof Promise ? await pending : pending
-    if (signer.equal(digest, bytes)) return { ok: true, with: nth(index, secrets) }
+    if (!signer.equal(digest, bytes)) continue
+    if (closedBy === 'json' && !isJson(request)) return refuse('what was signed does not end with JSON')
+    return { ok: true, with: nth(index, secrets) }
   }
   return refuse(misfit(secrets, signed.some(isUrl) ? request.url : null))
+}
+
+/** Asked only of what somebody who knows the secret, or has seen a text of theirs, has signed. */
+function isJson(request: VerifiableRequest): boolean {
+  return !('refused' in readable(() => ({ json: request.json() })))
 }
 
 async function verifyToken(

@@ -1,7 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
 import { ID_PREFIXES } from '../call/ids.ts'
 import { CordboardError } from '../errors.ts'
-import { type Backfill, readBackfill, startBackfill } from '../pipeline/backfill.ts'
+import { type Backfill, readBackfill, startBackfill, stopBackfill } from '../pipeline/backfill.ts'
 import type { Deps } from '../pipeline/deps.ts'
 import { type Api, needs } from './auth.ts'
 import { connectionId, exactly, idOf, instantParameter } from './parameters.ts'
@@ -12,8 +12,10 @@ const backfill = z
     id: z.string(),
     connection: z.string(),
     state: z
-      .enum(['running', 'stuck', 'done'])
-      .describe('`stuck`: see code and reason; asked for again, it goes on where it was'),
+      .enum(['running', 'stuck', 'stopped', 'done'])
+      .describe(
+        '`stuck`: see code and reason; asked for again, it goes on where it was. `stopped`: by a person',
+      ),
     since: at,
     until: at,
     reachedAt: at.describe('what begins before this has been listed'),
@@ -64,6 +66,17 @@ const read = createRoute({
   responses: { ...always, ...unknown, 200: json(backfill, 'The backfill') },
 })
 
+const stop = createRoute({
+  ...needs('operator'),
+  method: 'post',
+  path: '/v1/backfills/{id}/stop',
+  operationId: 'stopBackfill',
+  tags: ['Connections'],
+  summary: 'List no more of a backfill; the calls that it has brought are worked on',
+  request: { params: z.object({ id: idOf(ID_PREFIXES.backfill, 'a backfill') }) },
+  responses: { ...always, ...unknown, ...bounded, 200: json(backfill, 'As far as it came') },
+})
+
 export function mountBackfill(app: OpenAPIHono<Api>, deps: Deps): void {
   app.openapi(start, async (c) => {
     const { id } = c.req.valid('param')
@@ -78,6 +91,13 @@ export function mountBackfill(app: OpenAPIHono<Api>, deps: Deps): void {
     const found = await readBackfill(deps.store, id)
     if (!found) throw new CordboardError('unknown_object', `There is no backfill ${id}`)
     return c.json(shown(found), 200)
+  })
+
+  app.openapi(stop, async (c) => {
+    const { id } = c.req.valid('param')
+    const stopped = await stopBackfill(deps, id, c.get('identity'))
+    if (!stopped) throw new CordboardError('unknown_object', `There is no backfill ${id} under way`)
+    return c.json(shown(stopped), 200)
   })
 }
 

@@ -8,7 +8,7 @@ import { createBodies } from '../pipeline/body.ts'
 import type { Deps } from '../pipeline/deps.ts'
 import { dropImport } from '../pipeline/erase-imports.ts'
 import { importRow } from '../pipeline/import.ts'
-import { createImport, putFile, startImport } from '../pipeline/import-begin.ts'
+import { createImport, putFile, startImport, stopImport } from '../pipeline/import-begin.ts'
 import { mediaId } from '../pipeline/import-files.ts'
 import type { ImportRow, ImportVerdictRow } from '../store/schema-imports.ts'
 import { type Api, needs } from './auth.ts'
@@ -141,6 +141,17 @@ const start = createRoute({
   responses: { ...always, ...unknown, ...bounded, 202: json(batch, 'It is worked on') },
 })
 
+const stop = createRoute({
+  ...needs('operator'),
+  method: 'post',
+  path: '/v1/batches/{id}/stop',
+  operationId: 'stopBatch',
+  tags: ['Batches'],
+  summary: 'Take no more rows of a batch; those before are taken, and its key may be used again',
+  request: { params },
+  responses: { ...always, ...unknown, ...bounded, 200: json(batch, 'As far as it came') },
+})
+
 const one = createRoute({
   ...needs('ingest'),
   method: 'get',
@@ -238,6 +249,13 @@ export function mountBatches(app: OpenAPIHono<Api>, deps: Deps): void {
     })
 
   app.openapi(start, async (c) => c.json(await shown(await startImport(deps, c.req.valid('param').id)), 202))
+
+  app.openapi(stop, async (c) => {
+    const { id } = c.req.valid('param')
+    const stopped = await stopImport(deps, id, c.get('identity'))
+    if (!stopped) throw new CordboardError('unknown_object', `There is no batch ${id} under way`)
+    return c.json(await shown(stopped), 200)
+  })
 
   app.openapi(one, async (c) => c.json(await shown(await importRow(deps, c.req.valid('param').id)), 200))
 

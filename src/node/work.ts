@@ -1,4 +1,4 @@
-import { createProbe } from '../app.ts'
+import { createProbe } from '../http/api.ts'
 import type { Token } from '../http/auth.ts'
 import type { Deps } from '../pipeline/deps.ts'
 import { createWorker, type Worker, type WorkOptions } from '../pipeline/work.ts'

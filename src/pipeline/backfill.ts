@@ -5,14 +5,22 @@ import type { Store } from '../store/port.ts'
 import { type Actor, auditRow } from './audit.ts'
 import type { Deps } from './deps.ts'
 import { LONGEST_MS } from './list.ts'
-import { addListing, isOver, type Listing, listings, NOTHING, readListing } from './listing.ts'
+import {
+  addListing,
+  isOver,
+  type Listing,
+  listings,
+  NOTHING,
+  readListing,
+  replaceListing,
+} from './listing.ts'
 import { bellsOf, insertSteps, newStep } from './step.ts'
 
 /** The first window: it grows while there is little in it. */
 const FIRST_MS = 86_400_000
 
 export interface Backfill extends Listing {
-  state: 'running' | 'stuck' | 'done'
+  state: 'running' | 'stuck' | 'stopped' | 'done'
   /** Why it is stuck, or what kept it from going on last. */
   code: ErrorCode | null
   reason: string | null
@@ -70,7 +78,8 @@ export async function startBackfill(
 export async function readBackfill(store: Pick<Store, 'db'>, id: string): Promise<Backfill | null> {
   const listing = await readListing(store, id)
   if (!listing || listing.id === listing.connection) return null
-  if (isOver(listing)) return { ...listing, state: 'done', code: null, reason: null }
+  const { at, until } = listing
+  if (isOver(listing)) return { ...listing, state: at < until ? 'stopped' : 'done', code: null, reason: null }
   const step = await store.db
     .selectFrom('steps')
     .select(['state', 'code', 'reason'])
@@ -80,6 +89,37 @@ export async function readBackfill(store: Pick<Store, 'db'>, id: string): Promis
   const isStuck = step === undefined || step.state === 'parked' || step.state === 'dead'
   const code = (step?.code ?? null) as ErrorCode | null
   return { ...listing, state: isStuck ? 'stuck' : 'running', code, reason: step?.reason ?? null }
+}
+
+/** It may have gone on between reading and writing: a window takes seconds. */
+const TRIES = 5
+
+/**
+ * Lists no more of it; what is on its way goes on. Whoever has its step in hand loses it, and what was read of the window
+ * is counted with the next backfill. Answers how far it came, null when there is none of this id under way.
+ */
+export async function stopBackfill(deps: Deps, id: string, { actor }: Actor): Promise<Backfill | null> {
+  for (let tried = 1; ; tried += 1) {
+    const listing = await readListing(deps.store, id)
+    if (!listing || listing.id === listing.connection || isOver(listing)) return null
+    const now = deps.now()
+    const stopped: Listing = { ...listing, begun: false, stoppedAt: now, endedAt: now }
+    const { since, until, at } = listing
+    const detail = JSON.stringify({ connection: listing.connection, since, until, at })
+    const taken = { state: 'done', reason: 'it was stopped', lease: null, lease_until: null } as const
+    const step = deps.store.db
+      .updateTable('steps')
+      .set({ ...taken, awaiting: null, code: null, updated_at: now })
+      .where('kind', '=', 'list')
+      .where('subject', '=', id)
+    const audit = auditRow(deps, actor, 'stop backfill', id, detail)
+    try {
+      await deps.store.atomic([], [replaceListing(deps, listing, stopped), step, audit])
+      return { ...stopped, state: 'stopped', code: null, reason: null }
+    } catch (error) {
+      if (tried === TRIES) throw error
+    }
+  }
 }
 
 function checkWish({ id, connector }: Connection, since: number, until: number, now: number): void {

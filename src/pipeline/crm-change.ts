@@ -1,5 +1,6 @@
-import type { CrmChange } from '../connector/crm-role.ts'
+import type { Candidate, CrmChange } from '../connector/crm-role.ts'
 import type { Query } from '../store/port.ts'
+import type { Deps } from './deps.ts'
 import { eraseWhole, ROOM_CALLS } from './erase-calls.ts'
 import type { Running } from './step.ts'
 
@@ -14,9 +15,11 @@ export async function crmChanges(
   const queries: Query[] = []
   const says: string[] = []
   for (const change of changes) {
-    if (change.change === 'erased')
+    if (change.change === 'erased') {
+      // Calls that were merged into this one a moment ago are its own.
+      await running.commit(queries.splice(0))
       says.push(`${await erase(running, change)} calls erased with their ${change.type}`)
-    else {
+    } else {
       queries.push(...moved(running, change))
       says.push(`${change.type} ${change.change}`)
     }
@@ -24,7 +27,8 @@ export async function crmChanges(
   return { queries, says }
 }
 
-function moved({ deps, connection }: Running, { change, type, id, into }: CrmChange): Query[] {
+function moved(running: Running, { change, type, id, into }: CrmChange): Query[] {
+  const { deps, connection } = running
   const { db } = deps.store
   const isMerged = change === 'merged' && into !== undefined
   const writebacks = db
@@ -42,10 +46,35 @@ function moved({ deps, connection }: Running, { change, type, id, into }: CrmCha
     .where('connection', '=', connection.id)
     .where('target_id', '=', id)
     .where('target_type', '=', type)
-  const people = isMerged
-    ? db.updateTable('people').set({ external_id: into })
-    : db.updateTable('people').set({ external_type: null, external_id: null })
-  return [writebacks, people.where('connection', '=', connection.id).where('external_id', '=', id)]
+  const ours = db.selectFrom('writebacks').select('id').where('connection', '=', connection.id)
+  // What stands for it with whoever had it made: else the next call of the same person would be put on it again.
+  const made = db
+    .updateTable('writeback_parts')
+    .set(isMerged ? { external_id: into } : { external_id: null, intent_at: null, hash: null })
+    .where('kind', '=', 'contact')
+    .where('external_id', '=', id)
+    .where('writeback_id', 'in', ours)
+  const reserved = isMerged
+    ? db
+        .updateTable('people')
+        .set({ external_id: into })
+        .where('connection', '=', connection.id)
+        .where('external_type', '=', type)
+        .where('external_id', '=', id)
+    : unreserve(running, { type, id })
+  return type === 'contact' ? [writebacks, made, reserved] : [writebacks, reserved]
+}
+
+/** The number of whoever we made it for. */
+function unreserve(
+  { deps, connection }: Pick<Running, 'deps' | 'connection'>,
+  { type, id }: Pick<CrmChange, 'type' | 'id'>,
+): Query {
+  return deps.store.db
+    .deleteFrom('people')
+    .where('connection', '=', connection.id)
+    .where('external_type', '=', type)
+    .where('external_id', '=', id)
 }
 
 /** A person may have called for years: page by page, each complete by itself, so that a step that is cut off goes on. */
@@ -53,8 +82,11 @@ async function erase({ deps, connection, signal }: Running, { type, id }: CrmCha
   const { db } = deps.store
   const theirs = db
     .selectFrom('writebacks')
-    .select('call_id')
-    .where('connection', '=', connection.id)
+    .innerJoin('calls', 'calls.id', 'writebacks.call_id')
+    // Of a call that was joined into another, the other: both are one conversation.
+    .select((eb) => eb.fn.coalesce('calls.joined_into', 'calls.id').as('call'))
+    .distinct()
+    .where('writebacks.connection', '=', connection.id)
     .where('target_id', '=', id)
     .where('target_type', '=', type)
     .limit(ROOM_CALLS)
@@ -65,14 +97,33 @@ async function erase({ deps, connection, signal }: Running, { type, id }: CrmCha
     if (rows.length === 0) break
     await eraseWhole(
       deps,
-      rows.map((row) => row.call_id),
+      rows.map((row) => row.call),
     )
     erased += rows.length
   }
-  const reserved = db
-    .deleteFrom('people')
-    .where('connection', '=', connection.id)
-    .where('external_id', '=', id)
-  await deps.store.atomic([], [reserved])
+  const reserved = unreserve({ deps, connection }, { type, id })
+  await deps.store.atomic([], [reserved, ...(await forgotten(deps, connection.id, { type, id }))])
   return erased
+}
+
+/** Calls that were put on somebody else name them among those who came into question. */
+async function forgotten(
+  { store: { db } }: Deps,
+  connection: string,
+  { type, id }: Pick<CrmChange, 'type' | 'id'>,
+): Promise<Query[]> {
+  const rows = await db
+    .selectFrom('writebacks')
+    .select(['id', 'candidates'])
+    .where('connection', '=', connection)
+    .where('candidates', 'like', `%"id":${JSON.stringify(id)}%`)
+    .execute()
+  return rows.map((row) => {
+    const candidates = JSON.parse(row.candidates) as Candidate[]
+    const left = candidates.filter((one) => one.type !== type || one.id !== id)
+    return db
+      .updateTable('writebacks')
+      .set({ candidates: JSON.stringify(left) })
+      .where('id', '=', row.id)
+  })
 }

@@ -64,8 +64,9 @@ export async function eraseWhole(deps: Deps, ids: readonly string[]): Promise<vo
       db.deleteFrom('deliveries').where('id', 'in', deliveries),
     )
   }
-  await erase(deps, all, queries)
+  // Before the rows: an attempt that is cut off finds by them what is left to erase.
   await deps.media.delete(told.flatMap((row) => (row.media_id === null ? [] : [row.media_id])))
+  await erase(deps, all, queries)
 }
 
 async function withJoined({ store }: Deps, ids: readonly string[]): Promise<string[]> {

@@ -6,6 +6,7 @@ import { findDirectory } from '../connector/zip-read.ts'
 import { CordboardError } from '../errors.ts'
 import { isUniqueViolation } from '../store/port.ts'
 import type { ImportRow } from '../store/schema-imports.ts'
+import { type Actor, auditRow } from './audit.ts'
 import type { Deps } from './deps.ts'
 import { importRow } from './import.ts'
 import { archiveOf, csvOf, mediaId, sizeOf } from './import-files.ts'
@@ -139,6 +140,40 @@ export async function startImport(deps: Deps, id: string): Promise<ImportRow> {
   )
   deps.queue.wake(bellsOf([step]))
   return { ...row, ...begun }
+}
+
+/**
+ * Takes no more rows of it: those before are taken, its files are erased, and its key is free for another try. Whoever has
+ * its step in hand loses it. Null when it is not under way.
+ */
+export async function stopImport(deps: Deps, id: string, { actor }: Actor): Promise<ImportRow | null> {
+  const { state, line } = await importRow(deps, id)
+  if (state !== 'reading' && state !== 'taking') return null
+  const now = deps.now()
+  const reason = 'It was stopped: the rows before are taken'
+  const { db } = deps.store
+  const [stopped = []] = (await deps.store.atomic(
+    [],
+    [
+      db
+        .updateTable('imports')
+        .set({ state: 'failed', reason, key: id, ended_at: now, updated_at: now })
+        .where('id', '=', id)
+        .where('state', 'in', ['reading', 'taking'])
+        .returning('id'),
+      // It comes once more, to erase the files.
+      db
+        .updateTable('steps')
+        .set({ state: 'waiting', due_at: now, lease: null, lease_until: null, awaiting: null })
+        .where('kind', '=', 'import')
+        .where('subject', '=', id)
+        .where('state', '!=', 'done'),
+      auditRow(deps, actor, 'stop batch', id, JSON.stringify({ line: Number(line) })),
+    ],
+  )) as Record<string, unknown>[][]
+  const row = await importRow(deps, id)
+  deps.queue.wake([{ step: '', lane: row.connection, dueAt: now, kind: 'import' }])
+  return stopped.length > 0 ? row : null
 }
 
 /** Of one whose step was given up. */

@@ -79,7 +79,8 @@ export async function joinInto(
     const other = (call: string, more = sql``) =>
       sql`select 1 from writebacks other where other.call_id = ${call}
         and other.connection = writebacks.connection ${more}`
-    const isBegun = sql`and exists (select 1 from writeback_parts where writeback_id = other.id)`
+    const isBegun = sql`and (other.chosen = 1
+      or exists (select 1 from writeback_parts where writeback_id = other.id))`
     return [
       db
         .deleteFrom('writebacks')

@@ -1,7 +1,8 @@
 import { sql } from 'kysely'
 import type { CallEvent } from '../call/facts.ts'
 import { newId } from '../call/ids.ts'
-import type { InboundRequest, Received } from '../connector/contract.ts'
+import type { InboundRequest } from '../connector/contract.ts'
+import type { CrmChange } from '../connector/crm-role.ts'
 import { utf8 } from '../connector/encoding.ts'
 import { CordboardError } from '../errors.ts'
 import { hashOf } from './hash.ts'
@@ -15,9 +16,11 @@ import { storeDelivery } from './store-delivery.ts'
  * webhooks have told of to its end is left as it is, but for a recording that nobody announced.
  */
 
-/** Body of such a delivery. */
-interface Told {
+/** Body of such a delivery; one of a stream (listen.ts) may also name calls to look up, and records that are gone. */
+export interface Told {
   events: CallEvent[]
+  lookUp?: readonly string[]
+  changes?: readonly CrmChange[]
   /** No webhook had told of it, though one should have by then. */
   missed?: true
 }
@@ -216,9 +219,9 @@ function endOf(events: readonly CallEvent[]): number | null {
 }
 
 /** What such a delivery says, for `merge`. */
-export function readTold(request: InboundRequest): Received<CallEvent> & { missed?: boolean } {
-  const { events, missed = false } = JSON.parse(new TextDecoder().decode(request.body)) as Told
-  if (!Array.isArray(events))
+export function readTold(request: InboundRequest): Told {
+  const told = JSON.parse(new TextDecoder().decode(request.body)) as Told
+  if (!Array.isArray(told.events))
     throw new CordboardError('invalid_payload', 'A delivery of a list has no events')
-  return { events, missed }
+  return told
 }

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { Query, Store } from '../store/port.ts'
 import type { SettingRow } from '../store/schema.ts'
 import type { Deps } from './deps.ts'
@@ -34,6 +35,8 @@ export interface Listing {
   counts: Counts
   startedAt: number
   endedAt: number | null
+  /** By a person, before its end. */
+  stoppedAt?: number
   /** Of a reconciliation: since when the list is compared with the webhooks, and when the last one ended. */
   watchedSince?: number
   lastAt?: number
@@ -42,7 +45,8 @@ export interface Listing {
 /** Settings with this before their name are lists. */
 export const LISTING = 'listing '
 
-export const isOver = ({ at, until }: Pick<Listing, 'at' | 'until'>): boolean => at >= until
+export const isOver = ({ at, until, stoppedAt }: Pick<Listing, 'at' | 'until' | 'stoppedAt'>): boolean =>
+  at >= until || stoppedAt !== undefined
 
 export async function readListing({ db }: Pick<Store, 'db'>, id: string): Promise<Listing | null> {
   const row = await db
@@ -74,6 +78,19 @@ export function saveListing({ store, now }: Pick<Deps, 'store' | 'now'>, listing
     .insertInto('settings')
     .values(row)
     .onConflict((conflict) => conflict.column('name').doUpdateSet(update))
+}
+
+/** Fails, and the whole batch with it, unless the list stands where this one stands: the column takes no null. */
+export function replaceListing(
+  { store, now }: Pick<Deps, 'store' | 'now'>,
+  from: Listing,
+  to: Listing,
+): Query {
+  const [was, becomes] = [from, to].map((one) => JSON.stringify(one))
+  return store.db
+    .updateTable('settings')
+    .set({ value: sql<string>`case when value = ${was} then ${becomes} end`, updated_at: now() })
+    .where('name', '=', LISTING + from.id)
 }
 
 /** A new one, unless it is there: of two that begin the same at once, one does. */

@@ -1,5 +1,6 @@
 import type { CallEvent } from '../call/facts.ts'
 import { readDelivery, receiveWith, settleDelivery, unreadable } from './delivery.ts'
+import { readTold } from './listed.ts'
 import { faultOf, mergeEvents } from './merge.ts'
 import type { Outcome, Running } from './step.ts'
 
@@ -11,7 +12,8 @@ export async function lookUp(running: Running): Promise<Outcome> {
   const { connection } = running
   const { row, request } = await readDelivery(running)
   const { telephony } = connection.connector
-  const received = receiveWith<CallEvent>(connection, telephony?.webhook, request)
+  const received =
+    row.role === 'list' ? readTold(request) : receiveWith<CallEvent>(connection, telephony?.webhook, request)
   if ('unreadable' in received) return unreadable(running, row, received.unreadable)
   const ids = 'ignored' in received ? [] : (received.lookUp ?? [])
   if (!telephony?.lookUp || ids.length === 0) return { done: 'the connector no longer looks these calls up' }

@@ -49,10 +49,11 @@ export async function match(running: Running): Promise<Outcome> {
   if (again > deps.now()) {
     return { again, says: 'nobody has this number yet: looked again when the CRM’s search has caught up' }
   }
+  const { id: connectionId, settings: config, region } = connection
   const { verdict, target, says } = decide(candidates, flow, {
     call,
     isLogged: row.connection === connection.id,
-    creates: role.newContact !== undefined,
+    creates: role.newContact?.(call, { connection: connectionId, config, region }) != null,
   })
   const skips = verdict === 'skip' || verdict === 'internal'
   const writeback: WritebackRow = {
@@ -92,5 +93,7 @@ export async function match(running: Running): Promise<Outcome> {
 /** Whoever was entered during the call may not show in the CRM's search yet. */
 function lookAgainAt({ indexLagMs }: CrmRole<unknown>, { customer, endedAt }: Call, row: CallRow): number {
   if (!customer?.phone) return 0
-  return (endedAt === undefined ? row.started_at : Date.parse(endedAt)) + indexLagMs
+  const over = endedAt === undefined ? row.started_at : Date.parse(endedAt)
+  // A phone system whose clock is wrong may say that it ends in some hours.
+  return Math.min(over, row.updated_at) + indexLagMs
 }

@@ -1,3 +1,4 @@
+import type { Flow } from '../config/model.ts'
 import { CordboardError } from '../errors.ts'
 import type { Query } from '../store/port.ts'
 import type { CallRow, StepKind, StepRow, StepState } from '../store/schema.ts'
@@ -20,13 +21,14 @@ export interface Rerun {
 
 /**
  * Runs a call’s steps again from one on, on what is stored and by today's flow. Answers how many steps were made, and which
- * services were given the call before, to whom it may be paid for again; a dry run answers the same and does nothing. Throws
+ * services were given the call before, to whom it may be paid for again; a dry run answers the same and does nothing.
+ * `keepsRecords`: only where no record of the CRM is known yet it is looked for. Throws
  * `unknown_object`, `flow_gone`, and `bad_request` when there is nothing to run.
  */
 export async function rerunCall(
   deps: Deps,
   callId: string,
-  options: { from: From; dryRun?: boolean } & Actor,
+  options: { from: From; dryRun?: boolean; keepsRecords?: boolean } & Actor,
 ): Promise<Rerun> {
   const { db } = deps.store
   const row = await db.selectFrom('calls').selectAll().where('id', '=', callId).executeTakeFirst()
@@ -39,7 +41,7 @@ export async function rerunCall(
   const result = await deps.store.atomic(
     [{ call: row.id, version: row.version }],
     [
-      ...takeOver(deps, row, options.from),
+      ...takeOver(deps, row, options),
       db
         .updateTable('calls')
         .set({ generation, version: row.version + 1, state: 'working', reason: null, updated_at: deps.now() })
@@ -66,11 +68,17 @@ async function givenBefore({ store }: Deps, callId: string): Promise<Rerun['paid
   return rows.map(({ connection, submitted_at }) => ({ connection, at: submitted_at ?? 0 }))
 }
 
-async function stepsFrom(deps: Deps, row: CallRow, generation: number, from: From): Promise<StepRow[]> {
+/** Today's flow of a call; where none takes it any more, the one that it came by. Throws `flow_gone`. */
+export function flowOfCall(deps: Pick<Deps, 'config'>, row: CallRow): Flow {
   const flow =
     chooseFlow(deps, { id: row.connection }, callOf(row)) ??
     deps.config.flows.find((candidate) => candidate.name === row.flow)
   if (!flow) throw new CordboardError('flow_gone', 'No flow of the configuration takes this call')
+  return flow
+}
+
+async function stepsFrom(deps: Deps, row: CallRow, generation: number, from: From): Promise<StepRow[]> {
+  const flow = flowOfCall(deps, row)
   const base = { subject: row.id, callId: row.id, generation, flow }
   if (from === 'submit') {
     const open = await openBreakers(deps)
@@ -96,7 +104,11 @@ async function stepsFrom(deps: Deps, row: CallRow, generation: number, from: Fro
 }
 
 /** What the new round takes the place of: work that is stuck, and analyses that would be sent twice. */
-function takeOver({ store, now }: Deps, row: CallRow, from: From): Query[] {
+function takeOver(
+  { store, now }: Deps,
+  row: CallRow,
+  { from, keepsRecords = false }: { from: From; keepsRecords?: boolean },
+): Query[] {
   const { db } = store
   const end = (kinds: StepKind[], states: StepState[]) =>
     db
@@ -119,7 +131,8 @@ function takeOver({ store, now }: Deps, row: CallRow, from: From): Query[] {
     .set({ target_type: null, target_id: null, state: 'matched' })
     .where('call_id', '=', row.id)
     .where('chosen', '=', 0)
-  return [end(['match', 'write'], ['waiting', 'parked', 'dead']), anew, lookAgain]
+  const looks = keepsRecords ? [] : [lookAgain]
+  return [end(['match', 'write'], ['waiting', 'parked', 'dead']), anew, ...looks]
 }
 
 /**

@@ -1,9 +1,8 @@
 import { writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { loadConnector } from '../../connectors/index.ts'
+import { ownSchema, property, secretKind } from '../config/own-keys.ts'
 import type { SandboxWorld } from './world.ts'
-
-/** Keys of the sandbox company's connections that are secrets: the file refers to them, the .env holds them. */
-const SECRET_KEYS = new Set(['authToken', 'secret', 'apiKey', 'webhookSecret', 'token', 'appSecret'])
 
 /**
  * Writes the sandbox company as an operator would write a real one: a JSON configuration whose secrets are references,
@@ -17,9 +16,12 @@ export async function writeSandboxConfig(
     connections: Record<string, Record<string, unknown>>
   }
   const env: string[] = ['# Keys of the sandbox: they open nothing real.']
-  const referring = Object.entries(connections).map(([id, keys]) => {
+  const referring: [string, Record<string, unknown>][] = []
+  for (const [id, keys] of Object.entries(connections)) {
+    const schema = ownSchema(await loadConnector(String(keys.use)))
     const written = Object.entries(keys).map(([key, value]) => {
-      if (!SECRET_KEYS.has(key) || typeof value !== 'string') return [key, value]
+      // The connector says which of its keys are secrets: the file refers to them, the .env holds them.
+      if (secretKind(property([schema], key)) === null || typeof value !== 'string') return [key, value]
       const name = `${id}_${key}`
         .replaceAll(/([a-z])([A-Z])/g, '$1_$2')
         .replaceAll('-', '_')
@@ -27,8 +29,8 @@ export async function writeSandboxConfig(
       env.push(`${name}=${value}`)
       return [key, { $secret: name }]
     })
-    return [id, Object.fromEntries(written)]
-  })
+    referring.push([id, Object.fromEntries(written)])
+  }
   const envFile = join(dirname(file), '.env')
   await writeFile(
     file,

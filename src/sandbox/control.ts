@@ -30,7 +30,7 @@ const faultRequest = z.object({
 })
 
 const callRequest = z.object({
-  connection: z.enum(['sandbox-twilio', 'sandbox-zadarma']).default('sandbox-twilio'),
+  connection: z.string().default('sandbox-twilio'),
   customerPhone: z.string().default('+33639980001'),
   direction: z.enum(['inbound', 'outbound']).default('inbound'),
   result: z.enum(['answered', 'no_answer', 'busy']).default('answered'),
@@ -61,6 +61,11 @@ export function createControl(sandbox: RunningSandbox): Hono {
     const asked = callRequest.safeParse(await c.req.json().catch(() => ({})))
     if (!asked.success) return c.json({ error: z.prettifyError(asked.error) }, 400)
     const { connection, arrival, ...rest } = asked.data
+    const { place } = sandbox.world.vendors.get(connection) ?? {}
+    if (!place) {
+      const phones = [...sandbox.world.vendors].filter(([, vendor]) => vendor.place).map(([id]) => id)
+      return c.json({ error: `there is no phone system ${connection}`, known: phones }, 404)
+    }
     const [first] = DEMO_CALLS
     if (!first) return c.json({ error: 'there is no sample call' }, 500)
     played += 1
@@ -73,10 +78,7 @@ export function createControl(sandbox: RunningSandbox): Hono {
         recording: rest.result === 'answered' ? rest.recording : null,
       },
     }
-    const webhooks =
-      sandbox.world
-        .vendor(connection)
-        .place?.(await toSampleCall(demo, `sandbox-${Date.now()}-${played}`, Date.now())) ?? []
+    const webhooks = place(await toSampleCall(demo, `sandbox-${Date.now()}-${played}`, Date.now()))
     const statuses: { webhook: string; status: number }[] = []
     for (const webhook of arrival === 'reversed'
       ? [...webhooks].reverse()

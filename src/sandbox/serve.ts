@@ -6,9 +6,14 @@ import type { SandboxOptions, SandboxWebhook } from '../connector/sandbox.ts'
 import { createSigner } from '../node/signer.ts'
 import { readCarriedTranscript } from './recordings.ts'
 import { type Sender, type SignedWebhook, signWebhook } from './webhook.ts'
-import { createSandboxWorld, SANDBOX_CONNECTIONS, SANDBOX_IDS, type SandboxWorld } from './world.ts'
+import {
+  createSandboxWorld,
+  SANDBOX_CONNECTIONS,
+  type SandboxWorld,
+  type SandboxWorldOptions,
+} from './world.ts'
 
-export interface ServeSandboxOptions {
+export interface ServeSandboxOptions extends Pick<SandboxWorldOptions, 'connections' | 'flows'> {
   /** First of the ports, one per vendor; 0 takes free ones. */
   port: number
   /** Where the Cordboard is that their webhooks go to, without a trailing slash. */
@@ -36,13 +41,13 @@ type Fetch = (request: Request, env?: unknown) => Response | Promise<Response>
 
 /** Serves every vendor's stand-in on loopback, each on a port of its own, as they would be on the net. */
 export async function serveSandbox(options: ServeSandboxOptions): Promise<RunningSandbox> {
-  const { host = '127.0.0.1', publicUrl } = options
+  const { host = '127.0.0.1', publicUrl, connections = SANDBOX_CONNECTIONS, flows = [] } = options
   const signer = createSigner()
   const timers = new Set<NodeJS.Timeout>()
   const apps = new Map<string, Fetch>()
   const servers: Server[] = []
   const urls = new Map<string, string>()
-  for (const [index, id] of SANDBOX_IDS.entries()) {
+  for (const [index, id] of Object.keys(connections).entries()) {
     // The port is known only after listening, and the stand-in wants to know it: it is put in place afterwards.
     const fetch: Fetch = (request, env) =>
       apps.get(id)?.(request, env) ?? new Response('starting', { status: 503 })
@@ -57,6 +62,8 @@ export async function serveSandbox(options: ServeSandboxOptions): Promise<Runnin
     random: Math.random,
     signer,
     publicUrl,
+    connections,
+    flows,
     loadSandbox,
     baseUrlOf: (id) => urls.get(id) ?? '',
     later(ms, work) {
@@ -78,7 +85,7 @@ export async function serveSandbox(options: ServeSandboxOptions): Promise<Runnin
     apps.set(id, (request, env) => vendor.app.fetch(request, env as object))
 
   const senders = new Map<string, Sender>()
-  for (const [id, { use, settings }] of Object.entries(SANDBOX_CONNECTIONS)) {
+  for (const [id, { use, settings }] of Object.entries(connections)) {
     const connector = await loadConnector(use)
     const parsed = connector.config.parse({ ...settings, ...options.settings?.[id], baseUrl: urls.get(id) })
     senders.set(id, { id, connector, settings: parsed })

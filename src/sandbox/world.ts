@@ -6,10 +6,25 @@ import type { CreateSandbox, SandboxOptions, VendorSandbox } from '../connector/
  * up: the keys open nothing, and the numbers are reserved for fiction.
  */
 
-/** Connection id → connector and its own keys, but for `baseUrl`. */
-export const SANDBOX_CONNECTIONS: Readonly<
-  Record<string, { use: string; settings: Record<string, unknown> }>
-> = {
+/** One account that a stand-in has. */
+export interface SandboxConnection {
+  use: string
+  /** The connector's own keys, but for `baseUrl`. */
+  settings: Record<string, unknown>
+  /** Absent: the company's. */
+  region?: string
+}
+
+interface SandboxFlow {
+  name: string
+  from: readonly string[]
+  analyze: readonly string[]
+  write: readonly string[]
+  unknownCaller: string
+}
+
+/** By the connection's id. */
+export const SANDBOX_CONNECTIONS: Readonly<Record<string, SandboxConnection>> = {
   'sandbox-twilio': {
     use: 'twilio',
     settings: {
@@ -35,8 +50,6 @@ export const SANDBOX_CONNECTIONS: Readonly<
   },
 }
 
-export const SANDBOX_IDS = Object.keys(SANDBOX_CONNECTIONS)
-
 /** The company's own line, which every sample call is made to or from. */
 export const OWN_PHONE = '+33199000100'
 
@@ -48,6 +61,10 @@ export interface SandboxWorldOptions extends Omit<SandboxOptions, 'baseUrl' | 'a
   publicUrl: string
   /** Further keys of a connection, over those above. */
   settings?: Readonly<Record<string, Record<string, unknown>>>
+  /** Others than the company's own. */
+  connections?: Readonly<Record<string, SandboxConnection>>
+  /** Beside the company's own. */
+  flows?: readonly SandboxFlow[]
 }
 
 export interface SandboxWorld {
@@ -58,15 +75,17 @@ export interface SandboxWorld {
 }
 
 export async function createSandboxWorld(options: SandboxWorldOptions): Promise<SandboxWorld> {
-  const { loadSandbox, baseUrlOf, publicUrl, settings = {}, ...common } = options
+  const { loadSandbox, baseUrlOf, publicUrl, settings = {}, flows = [], ...rest } = options
+  const { connections = SANDBOX_CONNECTIONS, ...common } = rest
   const vendors = new Map<string, VendorSandbox>()
   const accounts: Record<string, Record<string, unknown>> = {}
-  for (const [id, { use, settings: own }] of Object.entries(SANDBOX_CONNECTIONS)) {
-    const account = { ...own, ...settings[id], baseUrl: baseUrlOf(id) }
+  for (const [id, { use, settings: keys, region }] of Object.entries(connections)) {
+    const account = { ...keys, ...settings[id], baseUrl: baseUrlOf(id) }
     const create = await loadSandbox(use)
     const hookUrl = `${publicUrl}/hooks/${id}`
     vendors.set(id, create({ ...common, baseUrl: account.baseUrl, account, hookUrl }))
-    accounts[id] = { use, ...account, allowPrivate: [new URL(account.baseUrl).host] }
+    const own = { use, ...(region === undefined ? {} : { region }) }
+    accounts[id] = { ...own, ...account, allowPrivate: [new URL(account.baseUrl).host] }
   }
   return {
     vendors,
@@ -79,23 +98,34 @@ export async function createSandboxWorld(options: SandboxWorldOptions): Promise<
       publicUrl,
       region: 'FR',
       connections: accounts,
-      flows: [
-        {
-          name: 'twilio-calls',
-          from: ['sandbox-twilio'],
-          analyze: ['sandbox-xosum', 'sandbox-transcripto'],
-          write: ['sandbox-hubspot'],
-          unknownCaller: 'create',
-        },
-        {
-          name: 'zadarma-calls',
-          from: ['sandbox-zadarma'],
-          analyze: ['sandbox-transcripto', 'sandbox-xosum'],
-          write: ['sandbox-hubspot'],
-          unknownCaller: 'create',
-        },
-      ],
+      flows: [...COMPANY_FLOWS, ...flows].flatMap((flow) => among(vendors, flow) ?? []),
       ...overrides,
     }),
   }
+}
+
+const COMPANY_FLOWS: readonly SandboxFlow[] = [
+  {
+    name: 'twilio-calls',
+    from: ['sandbox-twilio'],
+    analyze: ['sandbox-xosum', 'sandbox-transcripto'],
+    write: ['sandbox-hubspot'],
+    unknownCaller: 'create',
+  },
+  {
+    name: 'zadarma-calls',
+    from: ['sandbox-zadarma'],
+    analyze: ['sandbox-transcripto', 'sandbox-xosum'],
+    write: ['sandbox-hubspot'],
+    unknownCaller: 'create',
+  },
+]
+
+/** The flow between those that are there; null when nothing is left of it. */
+function among(there: ReadonlyMap<string, unknown>, flow: SandboxFlow): SandboxFlow | null {
+  const [from, analyze, write] = [flow.from, flow.analyze, flow.write].map((ids) =>
+    ids.filter((id) => there.has(id)),
+  )
+  if (!from?.length || !analyze || !write || analyze.length + write.length === 0) return null
+  return { ...flow, from, analyze, write }
 }

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { renameSync, writeFileSync } from 'node:fs'
+import { stripTypeScriptTypes } from 'node:module'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { writeSandboxConfig } from '../../src/sandbox/config-file.ts'
@@ -121,10 +122,12 @@ async function startWorker(sandbox: RunningSandbox, folder: string, url: string)
   writeFileSync(join(folder, '.dev.vars'), `CORDBOARD_TOKENS=admin:${TOKEN}\nCORDBOARD_LOG=error\n`, {
     flag: 'a',
   })
-  writeFileSync(join(folder, 'counted.ts'), COUNTED)
+  writeFileSync(join(folder, 'counted.mjs'), stripTypeScriptTypes(COUNTED))
   writeFileSync(
     join(folder, 'wrangler.toml'),
-    workerSettings().replace('".cordboard/worker.ts"', '"counted.ts"'),
+    workerSettings()
+      .replace('/worker.mjs"', '/counted.mjs"')
+      .replace(/^(command = ".*)"$/m, '$1 && cp counted.mjs .cordboard/worker/"'),
   )
   const env = offline(folder)
   const apply = [WRANGLER, 'd1', 'migrations', 'apply', 'DB', '--local']
@@ -142,7 +145,7 @@ async function startWorker(sandbox: RunningSandbox, folder: string, url: string)
 }
 
 /** Stands before the Worker and counts what each invocation asks of its bindings. */
-const COUNTED = `import worker from './.cordboard/worker.ts'
+const COUNTED = `import worker from './worker.mjs'
 
 const none = () => ({ invocations: 0, requests: 0, statements: 0, most: 0, mostStatements: 0, read: 0, written: 0, sent: 0, heard: 0, puts: 0, gets: 0 })
 const counts = { hook: none(), api: none(), queue: none(), scheduled: none() }

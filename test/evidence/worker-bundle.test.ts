@@ -46,6 +46,18 @@ describe('the bundle of a Worker', () => {
     expect(from(/zod\/v4\/locales\//).map((path) => path.replace(/.*\//, ''))).toEqual(['en.js'])
   })
 
+  it('evaluates at the start what webhooks need: neither the API, nor the work, nor the client of a vendor', () => {
+    const held = (path: RegExp) => bundle.partsAtStart.filter((part) => path.test(part))
+    expect(held(/src\/pipeline\/receive\.ts$/).length).toBe(1)
+    expect(held(/connectors\/twilio\/connector\.ts$/).length).toBe(1)
+    expect(held(/src\/http\/(?:api|calls|docs)\.ts$|zod-to-openapi|@hono\/zod-openapi/)).toEqual([])
+    expect(held(/src\/worker\/consumer\.ts$|src\/pipeline\/(?:work|run|sweep|write)\.ts$/)).toEqual([])
+    expect(held(/@hubspot|src\/call\/vcon/)).toEqual([])
+    // As a text that is read when the first number is.
+    expect(held(/metadata\.max\.json\.js$/).length).toBe(1)
+    expect(bundle.text).not.toMatch(/country_calling_codes:\s*\{/)
+  })
+
   it('makes no error while it starts: V8 would parse all of it once more for the place in its stack', () => {
     const sources = ['src', 'connectors'].flatMap((folder) =>
       readdirSync(`${root}${folder}`, { recursive: true }).map((file) => `${folder}/${file}`),

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
 import { read, root } from './checkout.ts'
 
@@ -10,12 +10,21 @@ import { read, root } from './checkout.ts'
 export const WRANGLER = join(root, 'node_modules/wrangler/bin/wrangler.js')
 
 export interface WorkerBundle extends Disposable {
-  /** The one file that would be deployed. */
-  file: string
+  /** Of all that would be deployed. */
+  folder: string
+  /** Names of the modules in it, the first of them the one that the others are loaded from. */
+  modules: readonly string[]
+  /** Of all modules, one after the other. */
   text: string
+  /** Names of the modules that are evaluated at the start. */
+  atStart: ReadonlySet<string>
   /** Paths of what it was made from, with the bytes that are left of each. */
   parts: ReadonlyMap<string, number>
+  /** Those of them that are evaluated at the start. */
+  partsAtStart: readonly string[]
 }
+
+const MAIN = 'worker.mjs'
 
 /** `config`: the text of `cordboard.config.ts`. */
 export async function bundleWorker(config: string): Promise<WorkerBundle> {
@@ -24,15 +33,27 @@ export async function bundleWorker(config: string): Promise<WorkerBundle> {
   try {
     writeFileSync(join(folder, 'cordboard.config.ts'), config)
     writeFileSync(join(folder, 'wrangler.toml'), workerSettings())
-    const args = [WRANGLER, 'deploy', '--dry-run', '--outdir', 'out', '--metafile', 'out/meta.json']
+    const args = [WRANGLER, 'deploy', '--dry-run', '--outdir', 'out']
     await promisify(execFile)(process.execPath, args, { cwd: folder, env: offline(folder) })
-    const file = join(folder, 'out/worker.js')
-    const meta: Meta = JSON.parse(readFileSync(join(folder, 'out/meta.json'), 'utf8'))
-    const inputs = Object.values(meta.outputs).flatMap(({ inputs }) => Object.entries(inputs))
+    const out = join(folder, 'out')
+    const others = readdirSync(out).filter((file) => file.endsWith('.mjs') && file !== MAIN)
+    const modules = [MAIN, ...others.sort()]
+    const { outputs }: Meta = JSON.parse(readFileSync(join(folder, '.cordboard/worker.meta.json'), 'utf8'))
+    const atStart = loadedWith(MAIN, outputs)
+    const parts = new Map<string, number>()
+    const partsAtStart: string[] = []
+    for (const [name, { inputs }] of Object.entries(outputs)) {
+      for (const [path, { bytesInOutput }] of Object.entries(inputs))
+        parts.set(path, (parts.get(path) ?? 0) + bytesInOutput)
+      if (atStart.has(basename(name))) partsAtStart.push(...Object.keys(inputs))
+    }
     return {
-      file,
-      text: readFileSync(file, 'utf8'),
-      parts: new Map(inputs.map(([path, { bytesInOutput }]) => [path, bytesInOutput])),
+      folder: out,
+      modules,
+      text: modules.map((name) => readFileSync(join(out, name), 'utf8')).join('\n'),
+      atStart,
+      parts,
+      partsAtStart,
       [Symbol.dispose]: remove,
     }
   } catch (error) {
@@ -42,13 +63,32 @@ export async function bundleWorker(config: string): Promise<WorkerBundle> {
 }
 
 interface Meta {
-  outputs: Record<string, { inputs: Record<string, { bytesInOutput: number }> }>
+  outputs: Record<
+    string,
+    {
+      inputs: Record<string, { bytesInOutput: number }>
+      imports: { path: string; kind: string }[]
+    }
+  >
+}
+
+/** A module with all that it imports by statement, and so on. */
+function loadedWith(name: string, outputs: Meta['outputs']): Set<string> {
+  const imports = new Map(Object.entries(outputs).map(([path, { imports }]) => [basename(path), imports]))
+  const loaded = new Set([name])
+  for (const module of loaded) {
+    for (const { path, kind } of imports.get(module) ?? [])
+      if (kind === 'import-statement' && imports.has(basename(path))) loaded.add(basename(path))
+  }
+  return loaded
 }
 
 /** wrangler.toml, seen from another folder. */
 export function workerSettings(): string {
   const command = `${process.execPath} ${join(root, 'bin/cordboard.js')}`
-  const text = read('wrangler.toml').replace('npx cordboard', command)
+  const text = read('wrangler.toml')
+    .replace('npx cordboard', command)
+    .replace(/^watch_dir = .*\n/m, '')
   return text.replaceAll('"./src/', `"${root.replace(/\/?$/, '/')}src/`)
 }
 

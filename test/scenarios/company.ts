@@ -1,11 +1,21 @@
 import { connectorIds, loadConnector, loadSandbox } from '../../connectors/index.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/model.ts'
-import type { SandboxOptions, VendorSandbox } from '../../src/connector/sandbox.ts'
+import type { Connector } from '../../src/connector/contract.ts'
+import type { CreateSandbox, SandboxOptions, VendorSandbox } from '../../src/connector/sandbox.ts'
 import { SANDBOX_CONNECTIONS } from '../../src/sandbox/world.ts'
 
+/** A vendor of the test's own, with its stand-in. */
+export interface OwnVendor {
+  connector: Connector
+  createSandbox: CreateSandbox
+}
+
 /** Connection id → connector and its own keys, but for `baseUrl`. */
-export type Vendors = Readonly<Record<string, { use: string; settings: Record<string, unknown> }>>
+export type Vendors = Readonly<Record<string, { use: string | OwnVendor; settings: Record<string, unknown> }>>
+
+export const usesOf = (vendors: Vendors, ...uses: string[]): string[] =>
+  Object.keys(vendors).filter((id) => uses.some((use) => use === vendors[id]?.use))
 
 /** Connections of the sandbox company, by their names without the prefix. */
 export function sandboxVendors(
@@ -54,14 +64,14 @@ export async function createCompany(
   for (const [id, { use, settings: own }] of Object.entries(vendors)) {
     const baseUrl = `https://${id}.example.com`
     const account = { ...own, ...settings[id], baseUrl }
-    const create = await loadSandbox(use)
+    const create = typeof use === 'string' ? await loadSandbox(use) : use.createSandbox
     standIns.set(id, create({ ...common, baseUrl, account, hookUrl: `${publicUrl}/hooks/${id}` }))
     // What only the stand-in understands (such as its index lag) is none of the connection's own keys.
     const { indexLagMs: _lag, ...keys } = account as Record<string, unknown>
     // Nobody of its own stands behind calls that are handed in: its stand-in is only where recordings lie.
     if (use === 'intake') delete keys.baseUrl
     // Read from time to time, the lists would have the clock go on for ever: the scenarios about them ask for it.
-    connections[id] = { use, reconcile: false, ...keys }
+    connections[id] = { use: typeof use === 'string' ? use : use.connector, reconcile: false, ...keys }
   }
   return {
     vendor(connection) {
@@ -84,12 +94,11 @@ export async function createCompany(
 
 /** A flow from the given connections to what is there: every analysis service, every CRM. */
 export function flowFrom(vendors: Vendors, from: string): Record<string, unknown> {
-  const of = (...uses: string[]) => Object.keys(vendors).filter((id) => uses.includes(vendors[id]?.use ?? ''))
   return {
     name: `from-${from}`,
     from: [from],
-    analyze: of('xosum', 'transcripto'),
-    write: of('hubspot'),
+    analyze: usesOf(vendors, 'xosum', 'transcripto'),
+    write: usesOf(vendors, 'hubspot'),
     unknownCaller: 'create',
   }
 }

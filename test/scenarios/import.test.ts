@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import { createApp } from '../../src/app.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { importStep } from '../../src/pipeline/import.ts'
+import { stopImport } from '../../src/pipeline/import-begin.ts'
 import { enforceRetention } from '../../src/pipeline/retention.ts'
 import { CORE_LANE, insertSteps, newStep, type Running } from '../../src/pipeline/step.ts'
 import { loadRecording } from '../../src/sandbox/recordings-node.ts'
@@ -258,6 +259,54 @@ test('killed in the middle it goes on, and no row makes a second call', async ()
   expect((await batch(sent.body.id)).rows).toEqual({ taken: 280, known: 0, refused: 0 })
   expect((await rows(sent.body.id, '?limit=200&cursor=257')).length).toBe(24)
   expect((await it.calls()).length).toBe(280)
+})
+
+test('stopped in the middle it takes no more rows, erases its files, and leaves its key to another try', async () => {
+  await using it = await install(bare)
+  const { json, ask, batch, rows } = api(it)
+  const key = { 'idempotency-key': 'monday' }
+  const lines = Array.from({ length: 600 }, (_, n) => `c-${n},no_answer,+33639980001`)
+  const file = new TextEncoder().encode(`partner_call_id,result,client_phone_number\n${lines.join('\n')}\n`)
+  const begin = async () => {
+    const { body } = await json('/v1/batches', { archive: false }, key)
+    await ask('PUT', `/v1/batches/${body.id}/csv`, { body: file })
+    await ask('POST', `/v1/batches/${body.id}/start`)
+    return String(body.id)
+  }
+  const id = await begin()
+  // Somebody stops it while a worker is about to commit the second piece.
+  const { atomic } = it.store
+  let pieces = 0
+  it.store.atomic = async (guards, queries) => {
+    const isPiece = queries.some((query) => query.compile().sql.includes('into "import_rows"'))
+    if (isPiece) pieces += 1
+    if (isPiece && pieces === 2) {
+      expect(await stopImport(it.deps, id, { actor: 'operator ops' })).toMatchObject({ id, state: 'failed' })
+    }
+    return atomic(guards, queries)
+  }
+  await it.settle()
+  expect(pieces).toBe(2)
+  expect(await batch(id)).toMatchObject({
+    state: 'failed',
+    reason: expect.stringContaining('stopped'),
+    rows: { taken: 256, known: 0, refused: 0 },
+  })
+  expect((await rows(id, '?limit=200&cursor=257')).length).toBe(0)
+  expect(media(it)).toEqual([])
+  expect(await stopImport(it.deps, id, { actor: 'operator ops' })).toBeNull()
+  const steps = await it.store.db.selectFrom('steps').select('state').where('subject', '=', id).execute()
+  expect(steps).toEqual([{ state: 'done' }])
+
+  const again = await begin()
+  expect(again).not.toBe(id)
+  await it.settle()
+  const { rows: counts, state } = await batch(again)
+  expect(state).toBe('done')
+  // Rows of the piece that nobody committed are known as well: they were handed in before.
+  expect(counts).toMatchObject({ refused: 0 })
+  expect(counts.taken + counts.known).toBe(600)
+  expect(await it.calls()).toHaveLength(600)
 })
 
 test('files that are uploaded one by one start when all are there; the same key is the same batch', async () => {

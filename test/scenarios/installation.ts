@@ -20,7 +20,7 @@ import { OWN_PHONE } from '../../src/sandbox/world.ts'
 import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { createCanaries } from './canary.ts'
-import { type Company, createCompany, flowFrom, sandboxVendors, type Vendors } from './company.ts'
+import { type Company, createCompany, flowFrom, sandboxVendors, usesOf, type Vendors } from './company.ts'
 import { type ManualQueue, manualQueue } from './manual-queue.ts'
 import { createWire, type Wire } from './wire.ts'
 
@@ -41,6 +41,8 @@ export interface InstallOptions {
   random?: () => number
   /** The clock stops only at multiples of this, in ms: a crowd's due moments come together. Default 1. */
   tickMs?: number
+  /** How many workers take steps from the one store, each with a queue of its own. Default 1. */
+  workers?: number
   /** Begins with a copy of this store instead of an empty one, and at this time instead of noon. */
   goesOn?: { store: string; at: number }
 }
@@ -102,9 +104,7 @@ export async function install(options: InstallOptions = {}): Promise<Installatio
   const canaries = createCanaries()
   const timers: { at: number; work: () => void | Promise<void> }[] = []
   const vendors = options.vendors ?? sandboxVendors('twilio', 'zadarma', 'xosum', 'transcripto', 'hubspot')
-  const phones = Object.keys(vendors).filter((id) =>
-    ['twilio', 'zadarma', 'generic'].includes(vendors[id]?.use ?? ''),
-  )
+  const phones = usesOf(vendors, 'twilio', 'zadarma', 'generic')
 
   let receive: (request: Request) => Promise<Response> = async () => new Response(null, { status: 503 })
   const company = await createCompany(vendors, {
@@ -148,11 +148,20 @@ export async function install(options: InstallOptions = {}): Promise<Installatio
       for (const secret of connection.secrets) canaries.add('secret', secret)
   }
   let worker: Worker
+  let others: { worker: Worker; queue: ManualQueue }[] = []
+  const working = (mine: Deps) => {
+    const one = createWorker(mine, { every: () => () => undefined, leaseMs: LEASE_MS })
+    one.start()
+    return one
+  }
   const boot = () => {
     learn(deps.config)
     receive = createReceiver(deps)
-    worker = createWorker(deps, { every: () => () => undefined, leaseMs: LEASE_MS })
-    worker.start()
+    worker = working(deps)
+    others = Array.from({ length: (options.workers ?? 1) - 1 }, () => {
+      const own = manualQueue()
+      return { queue: own, worker: working({ ...deps, queue: own.port }) }
+    })
   }
   boot()
 
@@ -167,8 +176,14 @@ export async function install(options: InstallOptions = {}): Promise<Installatio
     wire.tick()
     await worker.renew()
     await worker.sweep()
+    for (const other of others) await other.worker.renew()
+    const queues = [queue, ...others.map((other) => other.queue)]
+    const running = () => queues.reduce((sum, one) => sum + one.running(), 0)
+    const before = running()
     queue.join(worker.check())
-    return (await queue.drain(store.db, clock, wire.held)) || moved
+    const drained = await Promise.all(queues.map((one) => one.drain(store.db, clock, wire.held)))
+    while (running() > wire.held()) await new Promise((resolve) => setImmediate(resolve))
+    return drained.includes(true) || running() < before || moved
   }
 
   const nextMoment = async (): Promise<number> => {
@@ -269,6 +284,7 @@ export async function install(options: InstallOptions = {}): Promise<Installatio
     crm: (kind) => it.held('sandbox-hubspot', kind).length,
     restart: async (config) => {
       await worker.stop(0)
+      for (const other of others) await other.worker.stop(0)
       queue = manualQueue()
       deps.queue = queue.port
       deps.config = await company.config({ ...options.config, ...config })
@@ -292,6 +308,7 @@ export async function install(options: InstallOptions = {}): Promise<Installatio
     async [Symbol.asyncDispose]() {
       try {
         await worker.stop(0)
+        for (const other of others) await other.worker.stop(0)
         await deps.refusals.flush()
         await canaries.check(logged, store.db)
       } finally {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { readBackfill, startBackfill } from '../../src/pipeline/backfill.ts'
+import { readBackfill, startBackfill, stopBackfill } from '../../src/pipeline/backfill.ts'
 import { listings } from '../../src/pipeline/listing.ts'
 import { missedCalls } from '../../src/pipeline/missed.ts'
 import { sandboxVendors } from './company.ts'
@@ -230,5 +230,72 @@ describe('a backfill', () => {
     expect((await begin(world, 2.9 * DAY_MS)).id).toBe(id)
     await world.settle()
     expect(await readBackfill(world.store, id)).toMatchObject({ state: 'done', counts: { new: 2 } })
+  })
+})
+
+describe('a backfill that somebody stops', () => {
+  const placeEach = async (world: Installation, days: number) => {
+    for (let day = 1; day <= days; day += 1) {
+      const customerPhone = `+3363998${String(100 + day).padStart(4, '0')}`
+      world.place('sandbox-twilio', await sampleCall(world.now() - day * DAY_MS, { customerPhone }))
+    }
+  }
+  const stop = (world: Installation, id: string) => stopBackfill(world.deps, id, { actor: 'operator ops' })
+
+  it('in the middle of a window lists no more; what it has brought goes on, and the rest can be asked for anew', async () => {
+    await using world = await withTwilio({ settings: {} })
+    await placeEach(world, 5)
+    const { id } = await begin(world, 5.5 * DAY_MS)
+    // The calls of the first window are stored; the worker waits for their recordings.
+    world.fail('sandbox-twilio', { fault: { kind: 'hang' }, path: '/Recordings.json' })
+    await world.work()
+    const brought = (await world.calls()).length
+    expect(brought).toBeGreaterThan(0)
+    expect(brought).toBeLessThan(5)
+    const stopped = await stop(world, id)
+    expect(stopped).toMatchObject({ state: 'stopped', counts: { listed: 0 } })
+    // Whoever had it in hand commits nothing of it any more.
+    const held = world.store.db.selectFrom('steps').select(['state', 'lease']).where('subject', '=', id)
+    expect(await held.execute()).toEqual([{ state: 'done', lease: null }])
+    const asked = lists(world).length
+    await world.pass(10 * MINUTE_MS)
+    await world.settle(10 * MINUTE_MS)
+    expect(await readBackfill(world.store, id)).toEqual(stopped)
+    expect(lists(world)).toHaveLength(asked)
+    expect(world.crm('call')).toBe(brought)
+    const audit = await world.store.db.selectFrom('audit').selectAll().where('subject', '=', id).execute()
+    expect(audit.map(({ action, actor }) => `${action} by ${actor}`)).toEqual(
+      expect.arrayContaining(['stop backfill by operator ops']),
+    )
+
+    const again = await begin(world, 5.5 * DAY_MS)
+    expect(again.id).not.toBe(id)
+    await world.settle(10 * MINUTE_MS)
+    expect(await readBackfill(world.store, again.id)).toMatchObject({ state: 'done', counts: { listed: 5 } })
+    expect(world.crm('call')).toBe(5)
+  })
+
+  it('because it is stuck needs nobody any more', async () => {
+    await using world = await withTwilio({ settings: {} })
+    world.fail('sandbox-twilio', { fault: { kind: 'status', status: 403 }, path: '/Calls.json' })
+    const { id } = await begin(world, 3 * DAY_MS)
+    await world.work()
+    expect(await readBackfill(world.store, id)).toMatchObject({ state: 'stuck' })
+    expect(await stop(world, id)).toMatchObject({ state: 'stopped' })
+    const left = await world.store.db.selectFrom('steps').selectAll().where('subject', '=', id).execute()
+    expect(left.map(({ state }) => state)).toEqual(['done'])
+  })
+
+  it('is none once it has ended, was stopped, or is a reconciliation', async () => {
+    await using world = await withTwilio()
+    await world.pass(MINUTE_MS)
+    const { id } = await begin(world, 3 * DAY_MS)
+    expect(await stop(world, id)).toMatchObject({ id })
+    expect(await stop(world, id)).toBeNull()
+    expect(await stop(world, 'sandbox-twilio')).toBeNull()
+    const done = await begin(world, 3 * DAY_MS)
+    await world.settle(10 * MINUTE_MS)
+    expect(await stop(world, done.id)).toBeNull()
+    expect(await readBackfill(world.store, done.id)).toMatchObject({ state: 'done' })
   })
 })

@@ -225,3 +225,56 @@ describe('Aircall: the check', () => {
     })
   })
 })
+
+describe('Aircall: the webhook is looked after', () => {
+  const url = 'https://hooks.example.com/hooks/acme'
+  const mine = {
+    webhook_id: 'w-1',
+    url,
+    active: true,
+    token: String(subject.settings.webhookToken),
+    events: ['call.ended', 'call.comm_assets_generated', 'contact.created'],
+  }
+  async function tended(...webhooks: unknown[]) {
+    const put: { path: string; body: unknown }[] = []
+    const world = await openWorld(subject, {
+      through:
+        () =>
+        async (address, { method, body }) => {
+          if (method === 'GET') return Response.json({ webhooks, meta: { next_page_link: null } })
+          put.push({ path: `${method} ${address.pathname}`, body: JSON.parse(String(body)) })
+          return Response.json({ webhook: { active: true } })
+        },
+    })
+    const failure = await failureOf(Promise.resolve(connector.telephony?.subscribe?.(url, context(world))))
+    return { put, code: failure?.code }
+  }
+
+  it('one that is as it should be is left alone, whatever else the operator has it send', async () => {
+    expect(await tended(mine)).toEqual({ put: [], code: undefined })
+    expect(await tended({ ...mine, url: `${url}/secret`, events: undefined })).toEqual({
+      put: [],
+      code: undefined,
+    })
+  })
+
+  it.each([
+    ['that Aircall switched off', { ...mine, active: false }],
+    ['that lacks an event', { ...mine, events: ['call.ended', 'contact.created'] }],
+  ])('one %s is put right, and keeps its events', async (_, one) => {
+    const { put } = await tended({ ...mine, webhook_id: 'w-0', url: `${url}other` }, one)
+    expect(put).toEqual([{ path: 'PUT /v1/webhooks/w-1', body: { active: true, events: expect.anything() } }])
+    const [{ body } = { body: {} }] = put
+    expect(body).toMatchObject({
+      events: expect.arrayContaining(['contact.created', 'call.ended', 'call.comm_assets_generated']),
+    })
+  })
+
+  it.each([
+    ['none leads here', { ...mine, url: `${url}other`, active: false }],
+    ['its token is not ours', { ...mine, token: 'another', active: false }],
+    ['it has no id', { ...mine, webhook_id: null, active: false }],
+  ])('a person is asked when %s', async (_, one) => {
+    expect(await tended(one)).toEqual({ put: [], code: 'config' })
+  })
+})

@@ -59,6 +59,7 @@ const MATRIX: [method: string, path: string, needs: Role | null, allowed: number
   ['PUT', `/v1/batches/${id('imp')}/csv`, 'ingest', 404, {}],
   ['PUT', `/v1/batches/${id('imp')}/zip`, 'ingest', 404, {}],
   ['POST', `/v1/batches/${id('imp')}/start`, 'ingest', 404],
+  ['POST', `/v1/batches/${id('imp')}/stop`, 'operator', 404],
   ['POST', `/v1/calls/${id('call')}/rerun`, 'operator', 404, { from: 'match' }],
   [
     'POST',
@@ -76,6 +77,7 @@ const MATRIX: [method: string, path: string, needs: Role | null, allowed: number
   ['GET', '/v1/connections', 'viewer', 200],
   ['POST', `/v1/connections/${id('bfl')}/backfill`, 'operator', 404, { since: '2026-10-01' }],
   ['GET', `/v1/backfills/${id('bfl')}`, 'viewer', 404],
+  ['POST', `/v1/backfills/${id('bfl')}/stop`, 'operator', 404],
   ['GET', '/v1/issues', 'viewer', 200],
   ['POST', `/v1/issues/${id('iss')}`, 'operator', 404, { state: 'ignored' }],
   ['GET', '/v1/audit', 'admin', 200],

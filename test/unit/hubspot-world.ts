@@ -13,10 +13,10 @@ import { openWorld, type World } from '../kit/connector/world.ts'
 export type Settings = Record<string, unknown>
 export type Context = Parameters<typeof connector.check>[0]
 
-export const subject = loadSubject(
-  connector,
-  readFolder(new URL('../../connectors/hubspot/', import.meta.url)),
-)
+const loaded = loadSubject(connector, readFolder(new URL('../../connectors/hubspot/', import.meta.url)))
+/** Notes as they are unless the operator says otherwise. */
+const { note: _, ...settings } = loaded.settings
+export const subject = { ...loaded, settings }
 export const crm = connector.crm ?? expect.fail('hubspot is a CRM')
 export const telephony = connector.telephony ?? expect.fail('hubspot is a source')
 
@@ -84,4 +84,10 @@ export function spied(world: World): { ctx: Context; asked: string[] } {
       },
     },
   }
+}
+
+/** What the check tells an operator to do. */
+export async function connectorCheck(world: World): Promise<string[]> {
+  const { warnings = [] } = await connector.check(ctxOf(world))
+  return warnings.map(({ fix }) => fix)
 }

@@ -273,6 +273,19 @@ describe('a recording', () => {
     expect(saved('13.9')).not.toBe(saved('14.0'))
   })
 
+  it.each([
+    [1000, 'ok'],
+    [-2000, 'ok'],
+    [3000, 'not_found'],
+  ])('whose list says %i ms more of its start than its webhook is %s', async (off, end) => {
+    const account = open()
+    const recording = played(account)
+    const [, leg, start = ''] = /^(.*?):(\d.*)$/.exec(recording.key) ?? []
+    const key = `${leg}:${new Date(Date.parse(start) - off).toISOString().slice(0, 19)}Z`
+    const got = await account.fetchRecording({ ...recording, key }, endedAt(NOW)).catch(asCordboardError)
+    expect(got instanceof Response ? 'ok' : got.code).toBe(end)
+  })
+
   it('whose link is no https is not fetched', async () => {
     const row = {
       id: 'r',

@@ -257,6 +257,56 @@ describe('a call', () => {
   ])('%s is %s', (said, direction) => {
     expect(read({ ...root, Direction: said, To: '+447700900123' })[0]?.facts.direction).toBe(direction)
   })
+  it.each([
+    ['that calls the agent first', { ...root, To: 'sip:101@acme.sip.twilio.com' }],
+    ['of a softphone', { ...root, Direction: 'inbound', From: 'client:alice' }],
+  ])('%s is answered when the customer answers, not when the agent’s own leg does', (_, own) => {
+    const at = (minute: number) => ({ Timestamp: `Wed, 04 Mar 2026 11:${minute}:00 +0000` })
+    const far = { ...child, From: '+33199001234', To: '+447700900123' }
+    const legs = [
+      ...read({ ...own, CallStatus: 'initiated', ...at(10) }),
+      ...read({ ...own, CallStatus: 'in-progress', ...at(11) }),
+      ...read({ ...own, ...at(20) }),
+    ]
+    const missed = [...legs, ...read({ ...far, CallStatus: 'no-answer', ...at(19) })]
+    expect(fold(missed)).toMatchObject({ direction: 'outbound', result: 'no_answer' })
+    expect(fold(missed).answeredAt).toBeUndefined()
+    expect(progressOf(missed)).toEqual({ ended: true, recording: 'none' })
+    const taken = [
+      ...legs,
+      ...read({ ...far, CallStatus: 'in-progress', ...at(12) }),
+      ...read({ ...far, ...at(19) }),
+    ]
+    expect(fold(taken)).toMatchObject({ result: 'answered', answeredAt: '2026-03-04T11:12:00.000Z' })
+    expect(fold(read({ ...own, CallStatus: 'no-answer', ...at(20) })).result).toBe('no_answer')
+  })
+  it('in a conference is held together by the call that the signed URL names', () => {
+    const events = [
+      ...read({ ...root, Direction: 'inbound', From: '+33639980142', To: '+33199001234' }),
+      ...read({ ...root, CallSid: 'CA3', From: '+33199001234', To: 'client:alice' }, '?call=CA1'),
+      ...read({ ConferenceSid: 'CF1', RecordingSid: 'RE1', RecordingStatus: 'completed' }, '?call=CA1'),
+    ]
+    expect(new Set(events.map((event) => event.callId))).toEqual(new Set(['CA1']))
+    expect(events[1]?.alsoKnownAs).toEqual(['CA3'])
+    expect(fold(events)).toMatchObject({
+      direction: 'inbound',
+      customer: { phone: '+33639980142' },
+      agent: { id: 'alice' },
+      recordings: [{ key: 'RE1' }],
+    })
+    expect(read({ ConferenceSid: 'CF1', RecordingSid: 'RE1', RecordingStatus: 'completed' })).toEqual([])
+    expect(read({ ...root, To: '+447700900123' }, '?call=../x')[0]?.callId).toBe('CA1')
+  })
+  it('that left a message is a voicemail where the signed URL says so', () => {
+    const events = read({ ...root, Direction: 'inbound', From: '+33639980142', To: '+33199001234' })
+    const left = { CallSid: 'CA1', RecordingSid: 'RE1', RecordingSource: 'RecordVerb' }
+    const message = read({ ...left, RecordingStatus: 'completed' }, '?result=voicemail')
+    expect(fold([...events, ...message]).result).toBe('voicemail')
+    const nothing = read({ ...left, RecordingStatus: 'absent' }, '?result=voicemail')
+    expect(fold([...events, ...nothing]).result).toBe('answered')
+    const other = read({ ...left, RecordingStatus: 'completed' }, '?result=busy')
+    expect(fold([...events, ...other]).result).toBe('answered')
+  })
   it('takes what the operator wrote on the signed URL', () => {
     const [event] = read({ ...root, To: '+447700900123' }, '?segment=sales&reference=A-1&queue=vip&x=y')
     expect(event?.facts).toMatchObject({ segment: 'sales', reference: 'A-1', agent: { group: 'vip' } })
@@ -362,6 +412,54 @@ describe('the lists', () => {
     const events = await listed(ctx)
     expect(new Set(events.map((event) => event.key)).size).toBe(900)
     expect(sent).toHaveLength(3)
+  })
+})
+
+describe('a page of the lists', () => {
+  const row = {
+    sid: 'RE1',
+    call_sid: 'CA1',
+    status: 'completed',
+    channels: 1,
+    duration: '9',
+    error_code: null,
+  }
+  const answering = (recordings: unknown[], next_page_uri: string | null = null) => {
+    const { ctx } = account()
+    const asked: URL[] = []
+    const fetch = async (url: string | URL) => {
+      asked.push(new URL(url))
+      if (String(url).includes('/Calls.json')) return Response.json({ calls: [], next_page_uri: null })
+      return Response.json({ recordings, next_page_uri: asked.length > 2 ? null : next_page_uri })
+    }
+    return { asked, ctx: { ...ctx, fetch } }
+  }
+  it('is read although a recording on it names no call, or has no channel', async () => {
+    const rows = [{ ...row, sid: 'RE2', call_sid: null }, { ...row, sid: 'RE3', channels: 0 }, row]
+    const events = await listed(answering(rows).ctx)
+    expect(events.map((event) => event.key)).toEqual(['RE3:completed', 'RE1:completed'])
+  })
+  it('may lead to the next one by a long address', async () => {
+    const { asked, ctx } = answering([row], `/2010-04-01/next?PageToken=${'P'.repeat(300)}`)
+    await listed(ctx)
+    expect(asked).toHaveLength(3)
+  })
+})
+
+describe('the end of what is listed', () => {
+  it('leaves out calls that begin there, not the legs and recordings of those before', async () => {
+    const { vendor, ctx } = account()
+    const edge = NOW - 600_000
+    vendor.place?.(sample({ id: 'before', startedAt: edge - 5000, direction: 'outbound' }))
+    vendor.place?.(sample({ id: 'after', startedAt: edge + 1000, customerPhone: '+447700900123' }))
+    const events: CallEvent[] = []
+    const until = new Date(edge).toISOString()
+    for await (const page of listCalls?.(new Date(NOW - 3_600_000).toISOString(), ctx, until) ?? [])
+      events.push(...page)
+    const roots = events.filter((event) => event.phase === 'ended')
+    expect(roots).toHaveLength(1)
+    const its = events.filter((event) => event.callId === roots[0]?.callId)
+    expect(fold(its)).toMatchObject({ agent: { id: 'alice' }, recordings: [{ state: 'ready' }] })
   })
 })
 

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, sign as signBytes } from 'node:crypto'
+import { createHash, generateKeyPairSync, sign as signBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { encodeBase64Url, encodeHex, utf8 } from '../../src/connector/encoding.ts'
 import { claimsOf } from '../../src/connector/jwt.ts'
@@ -377,6 +377,46 @@ describe('hash, as for Mango Office (node:crypto, 2026-11-20)', () => {
       await expect(attempt).rejects.toMatchObject({ code: 'config' })
     },
   )
+
+  describe('with the secret in front (HubSpot’s v1 and v2)', () => {
+    const v1: HashVerification = {
+      ...mango,
+      place: { header: 'x-sign' },
+      signed: [{ secret: true }, { body: true }],
+      closedBy: 'json',
+      secrets: ['secret'],
+    }
+    const hash = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+    const sent = (body: Uint8Array, proof: string) =>
+      verify({ ...raw({ headers: { 'x-sign': proof } }), body }, v1)
+    const body = utf8('[{"eventId":1}]')
+
+    test('JSON that it signed is accepted, and nothing else', async () => {
+      const proof = hash(utf8('secret[{"eventId":1}]'))
+      expect(await sent(body, proof)).toMatchObject({ ok: true })
+      expect(await sent(utf8('[{"eventId":2}]'), proof)).toMatchObject({ ok: false })
+    })
+
+    test('a text that a stranger made longer fits, and is refused', async () => {
+      // What SHA-256 itself puts behind the 21 bytes of secret and body: a stranger can go on from the known hash.
+      const padding = new Uint8Array(64 - 21)
+      padding[0] = 0x80
+      new DataView(padding.buffer).setUint32(padding.length - 4, 21 * 8)
+      const longer = new Uint8Array([...body, ...padding, ...utf8('[{"eventId":2}]')])
+      const proof = hash(new Uint8Array([...utf8('secret'), ...longer]))
+      expect(await sent(longer, proof)).toEqual(refused('what was signed does not end with JSON'))
+    })
+
+    test.each<HashVerification['signed'][]>([
+      [[{ body: true }]],
+      [[{ body: true }, { secret: true }]],
+      [[{ secret: true }, { body: true }, { method: true }]],
+      [[]],
+    ])('%j is a mistake of the connector', async (signed) => {
+      const attempt = verify(raw({ headers: { 'x-sign': '00' } }), { ...v1, signed })
+      await expect(attempt).rejects.toMatchObject({ code: 'config' })
+    })
+  })
 
   test('no secret or an empty one is a mistake of the configuration', async () => {
     for (const secrets of [[], [''], ['x', ' ']])

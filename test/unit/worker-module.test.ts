@@ -1,9 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { command } from '../../src/cli/commands/cloudflare.ts'
 import { createIo, type Io } from '../../src/cli/io.ts'
+import { bundleWorker } from '../../src/cli/worker-bundle.ts'
 
 let folder: string
 const said: string[] = []
@@ -22,6 +23,20 @@ function run(flags: Record<string, string> = {}): Promise<number> {
 const write = (config: unknown) =>
   writeFileSync(join(folder, 'cordboard.config.json'), JSON.stringify(config))
 const written = () => readFileSync(join(folder, '.cordboard/worker.ts'), 'utf8')
+
+const bundled = (name: string) => readFileSync(join(folder, '.cordboard/worker', name), 'utf8')
+const imports = (text: string) =>
+  [...text.matchAll(/(import\(|from)"\.\/([\w-]+\.mjs)"/g)].map(([, how, name = '']) => ({
+    name,
+    isLazy: how === 'import(',
+  }))
+const times = () =>
+  Object.fromEntries(
+    readdirSync(join(folder, '.cordboard/worker')).map((name) => [
+      name,
+      statSync(join(folder, '.cordboard/worker', name)).mtimeMs,
+    ]),
+  )
 
 const phone = {
   use: 'zadarma',
@@ -46,12 +61,23 @@ describe('cordboard cloudflare', () => {
     expect(written()).toContain('connectors: [connector0, connector1]')
   })
 
-  it('leaves a module alone that is right already', async () => {
+  it('bundles it into modules, of which the API, the work and HubSpot’s client are loaded when they are needed', async () => {
+    write({ connections: { phone, crm, 'crm-2': crm }, flows })
+    expect(await run()).toBe(0)
+    const lazy = imports(bundled('worker.mjs')).filter(({ isLazy }) => isLazy)
+    expect(lazy.map(({ name }) => name.replace(/-.*/, '')).sort()).toEqual(['api', 'consumer', 'records'])
+    for (const { name } of lazy) expect(bundled(name).length).toBeGreaterThan(10_000)
+    expect(said.join('\n')).toMatch(/worker\.mjs: .* with hubspot, zadarma, \d+ KB gzip/)
+  })
+
+  it('leaves modules alone that are right already, and takes away those of an earlier bundle', async () => {
     write({ connections: { phone, crm, 'crm-2': crm }, flows })
     await run()
-    const before = statSync(join(folder, '.cordboard/worker.ts')).mtimeMs
+    const before = times()
+    writeFileSync(join(folder, '.cordboard/worker/chunk-ABCDEFGH.mjs'), '')
+    writeFileSync(join(folder, '.cordboard/worker/mine.js'), '')
     await run()
-    expect(statSync(join(folder, '.cordboard/worker.ts')).mtimeMs).toBe(before)
+    expect(times()).toEqual({ ...before, 'mine.js': expect.any(Number) })
   })
 
   it('lists every mistake that does not need the secrets to be seen, and writes nothing', async () => {
@@ -74,5 +100,45 @@ describe('cordboard cloudflare', () => {
     })
     writeFileSync(join(folder, 'cordboard.config.json'), '{')
     expect(await run()).toBe(3)
+  })
+})
+
+describe('the bundle of a Worker', () => {
+  const bundle = (...lines: string[]) => {
+    writeFileSync(join(folder, 'module.ts'), lines.join('\n'))
+    return bundleWorker(join(folder, 'module.ts'), join(folder, '.cordboard/worker'))
+  }
+  const names = async (...lines: string[]) =>
+    Object.keys((await bundle(...lines)).meta.inputs).map((path) => path.replace(/.*\//, ''))
+
+  it('holds what its configuration imports from cordboard, and no more of it', async () => {
+    const few = await names(
+      `import { defineConfig, secret } from 'cordboard'`,
+      'export default defineConfig(secret)',
+    )
+    expect(few).toContain('define.ts')
+    expect(few).not.toContain('vcon.ts')
+    expect(await names(`import { toVcon } from 'cordboard'`, 'export default toVcon')).toContain('vcon.ts')
+  })
+
+  it('asks the runtime for the modules of Node, by statement and by require', async () => {
+    writeFileSync(join(folder, 'common.cjs'), `module.exports = require('events')`)
+    await bundle(
+      `import common from './common.cjs'`,
+      `import { join } from 'path'`,
+      `import { Buffer } from 'node:buffer'`,
+      `export default [common, join, Buffer]`,
+    )
+    const asked = [...bundled('worker.mjs').matchAll(/from"(node:\w+)"/g)].map(([, name]) => name)
+    expect(asked.sort()).toEqual(['node:buffer', 'node:events', 'node:path'])
+    expect(bundled('worker.mjs')).not.toContain('require(')
+  })
+
+  it('says what cannot be bundled', async () => {
+    const lost = bundle(`import { lost } from 'cordboard'`, 'export default lost')
+    await expect(lost).rejects.toMatchObject({
+      code: 'config',
+      why: expect.stringMatching(/No matching export.*lost.*module\.ts:1/),
+    })
   })
 })

@@ -222,6 +222,22 @@ describe('a call', () => {
     expect(read(`${form}&caller_id=&caller_id=33639980199`)[0]?.facts.from?.phone).toBeNull()
   })
   it.each([
+    ['NOTIFY_OUT_END', 'caller_id=101&destination=102&internal=101'],
+    ['NOTIFY_END', 'caller_id=102&called_did=101&internal=101'],
+  ])('between extensions (%s) is internal, and has no customer', (event, parties) => {
+    const form = `event=${event}&pbx_call_id=out_9&call_start=2026-03-04+11:22:33&${parties}`
+    const call = fold(read(`${form}&duration=20&disposition=answered&is_recorded=0`))
+    expect(call).toMatchObject({ direction: 'internal', result: 'answered', agent: { extension: '101' } })
+    expect(call.customer).toBeUndefined()
+  })
+  it('to an emergency number, or from nobody who is named, is no internal one', () => {
+    const form = 'pbx_call_id=out_9&call_start=2026-03-04+11:22:33'
+    expect(read(`event=NOTIFY_OUT_START&${form}&destination=112&internal=101`)[0]?.facts.direction).toBe(
+      'outbound',
+    )
+    expect(read(`event=NOTIFY_START&${form}&called_did=33199001234`)[0]?.facts.direction).toBe('inbound')
+  })
+  it.each([
     ['answered', 'inbound', 'answered'],
     ['Busy', 'inbound', 'busy'],
     ['cancel', 'inbound', 'abandoned'],
@@ -344,6 +360,51 @@ describe('the statistics', () => {
       'in_1:NOTIFY_END',
       'in_1:NOTIFY_RECORD:1772619753.75280',
     ])
+  })
+  it('name who talked last, in whatever order they come', () => {
+    const row = {
+      pbx_call_id: 'in_1',
+      clid: '33639980142',
+      seconds: 20,
+      disposition: 'answered',
+      is_recorded: true,
+    }
+    const first = { ...row, call_id: '1.1', callstart: '2026-03-04 11:22:33', destination: '101' }
+    const second = { ...row, call_id: '1.2', callstart: '2026-03-04 11:23:00', destination: '102' }
+    for (const stats of [
+      [first, second],
+      [second, first],
+    ]) {
+      const events = toListedEvents(statistics.parse({ stats }).stats, {
+        config: config.parse(SETTINGS),
+        region: 'FR',
+      })
+      expect(fold(events).agent).toEqual({ extension: '102' })
+    }
+  })
+  it('of a call between extensions have no customer', () => {
+    const row = { pbx_call_id: 'out_1', call_id: '1.1', sip: '101', clid: '101', destination: '102' }
+    const rest = {
+      callstart: '2026-03-04 11:22:33',
+      disposition: 'answered',
+      seconds: 20,
+      is_recorded: false,
+    }
+    const { stats } = statistics.parse({ stats: [{ ...row, ...rest }] })
+    const call = fold(toListedEvents(stats, { config: config.parse(SETTINGS), region: 'FR' }))
+    expect(call).toMatchObject({ direction: 'internal', agent: { extension: '101' } })
+    expect(call.customer).toBeUndefined()
+  })
+  it('lose no call in the hour that comes twice', async () => {
+    const { vendor, ctx, clock } = account()
+    // 02:55 for the first time until 02:10 for the second.
+    const [since, until] = ['2026-10-25T00:55:00.000Z', '2026-10-25T01:10:00.000Z']
+    clock.now = Date.parse(until) + 3_600_000
+    for (const at of ['2026-10-25T00:58:00.000Z', '2026-10-25T01:05:00.000Z'])
+      vendor.place?.(sample({ id: at, startedAt: Date.parse(at) }))
+    const events: CallEvent[] = []
+    for await (const page of listCalls?.(since, ctx, until) ?? []) events.push(...page)
+    expect(new Set(events.map((event) => event.callId)).size).toBe(2)
   })
   it('of a transferred call are one call', () => {
     const row = { pbx_call_id: 'in_1', callstart: '2026-03-04 11:22:33', clid: '33639980142', seconds: '20' }

@@ -2,6 +2,7 @@ import type { CheckResult, ConnectorContext } from '../../../src/connector/contr
 import { hubspot } from '../client.ts'
 import type { Config } from '../schema.ts'
 import { isRefusal } from './requests.ts'
+import { mayHandOver } from './transcripts.ts'
 
 type Context = ConnectorContext<Config>
 type Warning = NonNullable<CheckResult['warnings']>[number]
@@ -60,9 +61,22 @@ export async function check(ctx: Context): Promise<CheckResult> {
           grant('files'),
         )
       : null,
+    config.transcriptsExtension
+      ? allowed(
+          mayHandOver(ctx),
+          'Transcripts cannot be handed over: HubSpot takes them from OAuth public apps only',
+          `${grant('crm.extensions_calling_transcripts.read and crm.extensions_calling_transcripts.write')}, or remove transcriptsExtension`,
+        )
+      : null,
     checkUnique(api, config, warnings),
   ])
-  const { portal, says } = accountOf(known)
+  const { portal, says, isNearlySpent } = accountOf(known)
+  if (isNearlySpent) {
+    warnings.push({
+      what: 'Hardly any requests are left today, for all apps of the account together',
+      fix: 'See in HubSpot under Settings → Integrations which app sends so many, or buy the API limit increase',
+    })
+  }
   if (portal !== null && config.portalId === undefined) {
     warnings.push({ what: 'There are no links to records', fix: `Set portalId to "${portal}"` })
   } else if (portal !== null && portal !== config.portalId) {
@@ -91,12 +105,13 @@ const mayAttach = ({ note }: Config): boolean => note.file ?? note.transcript
 type Account = Awaited<ReturnType<ReturnType<typeof hubspot>['account']>>
 
 /** HubSpot's daily limit is one for all apps of the account: how much the others leave is worth knowing. */
-function accountOf(known: Account | null): { portal: string | null; says: string } {
-  if (known === null) return { portal: null, says: 'account not named' }
+function accountOf(known: Account | null): { portal: string | null; says: string; isNearlySpent: boolean } {
+  if (known === null) return { portal: null, says: 'account not named', isNearlySpent: false }
   const portal = String(known.portalId)
-  const daily =
-    known.daily === null ? '' : `, ${known.daily.left} of ${known.daily.limit} requests left today`
-  return { portal, says: `account ${portal}${daily}` }
+  if (known.daily === null) return { portal, says: `account ${portal}`, isNearlySpent: false }
+  const { left, limit } = known.daily
+  const says = `account ${portal}, ${left} of ${limit} requests left today`
+  return { portal, says, isNearlySpent: left < limit / 20 }
 }
 
 /** Whether `hasUniqueValue` may be set on calls is not documented; what HubSpot says of the property is. */

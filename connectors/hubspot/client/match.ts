@@ -23,7 +23,8 @@ export async function match(call: Call, ctx: Context, asked: readonly Preference
   const named = call.customer?.crm?.[ctx.connection]
   if (named !== undefined && /^\d{1,20}$/.test(named)) {
     const known = await api.get('contact', named, { properties: CONTACT_PROPERTIES })
-    const reason = 'the phone system named this record'
+    const isLogged = call.source.connection === ctx.connection
+    const reason = isLogged ? 'the call was logged on it' : 'the phone system named this record'
     if (known) return [withUrl({ type: 'contact', id: known.id, ...nameOf(known), reason })]
   }
   const phone = numberToMatch(call, ctx.config, ctx.region)

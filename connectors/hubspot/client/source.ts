@@ -5,7 +5,7 @@ import { failOn } from '../../../src/connector/fail-on.ts'
 import { CordboardError } from '../../../src/errors.ts'
 import { hubspot } from '../client.ts'
 import { CONTACT_PROPERTIES } from '../map/match.ts'
-import { CALL_PROPERTIES, isOurs, toEvent } from '../map/source.ts'
+import { CALL_PROPERTIES, isOurs, toEvents } from '../map/source.ts'
 import type { Config, CrmObject, Owner } from '../schema.ts'
 import { isRefusal } from './requests.ts'
 import { windowSearch } from './searches.ts'
@@ -65,13 +65,13 @@ async function eventsOf(records: readonly CrmObject[], ctx: Context): Promise<Ca
   const contactIds = [...new Set([...on.values()].flatMap(({ ids }) => ids))]
   const contacts = await api.readMany('contact', contactIds, CONTACT_PROPERTIES)
   const owners = await ownersOf(theirs, ctx)
-  return theirs.map((record) => {
+  return theirs.flatMap((record) => {
     const ids = on.get(record.id)?.ids ?? []
     const beside = {
       contacts: contacts.filter(({ id }) => ids.includes(id)),
       owner: owners.get(record.properties.hubspot_owner_id ?? '') ?? null,
     }
-    return toEvent(record, beside, ctx)
+    return toEvents(record, beside, ctx)
   })
 }
 

@@ -3,12 +3,13 @@ import type { CrmRecord, WritePart, WrittenParts } from '../../../src/connector/
 import { CordboardError } from '../../../src/errors.ts'
 import { hubspot } from '../client.ts'
 import { asCandidates, byId, withNumber } from '../map/match.ts'
-import { type Activity, carriesOurs, REF_PROPERTIES, updatable, withRef } from '../map.ts'
+import { type Activity, carriesOurs, REF_PROPERTIES, UTTERANCES, updatable, withRef } from '../map.ts'
 import type { Config, CrmObject } from '../schema.ts'
 import { saveFile } from './files.ts'
 import { contactsBy, ownerIdOf } from './match.ts'
 import { existingId } from './requests.ts'
 import { emailSearch, instantSearch } from './searches.ts'
+import { findTranscript, handOver } from './transcripts.ts'
 
 /** Writing a part, and finding out whether it was written. */
 
@@ -23,6 +24,7 @@ export async function write(
   const api = hubspot(ctx)
   const { target, logged } = record
   if (part.kind === 'contact') return { id: part.externalId ?? (await createContact(part, ctx)) }
+  if (part.key === UTTERANCES) return { id: await handOver(part, written, ctx) }
   if (part.kind === 'file') return { id: await saveFile(part, ctx) }
   const kind = activityOf(part)
   if (kind === 'call' && logged) {
@@ -91,10 +93,11 @@ function activityOf({ kind }: WritePart): Activity {
 export async function find(
   part: WritePart,
   record: CrmRecord,
-  _: WrittenParts,
+  written: WrittenParts,
   ctx: Context,
 ): Promise<string | null> {
   if (part.kind === 'contact') return findContact(part, ctx)
+  if (part.key === UTTERANCES) return findTranscript(written, ctx)
   // Sent again under its name it takes the place of the first; and no note points at a file whose end is not known.
   if (part.kind === 'file') return null
   const kind = activityOf(part)

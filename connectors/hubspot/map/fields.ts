@@ -15,7 +15,7 @@ const TYPES: Readonly<Record<string, CrmField['type']>> = {
 
 /** `marks`: properties in which Cordboard's own key stands. */
 export function toField(property: Property, marks: readonly string[]): CrmField {
-  const { name, label, type, options, externalOptions, calculated, modificationMetadata } = property
+  const { name, label, type, options, calculated, modificationMetadata } = property
   const known = TYPES[type]
   const readOnly =
     (marks.includes(name) && 'Cordboard’s own key stands there') ||
@@ -27,7 +27,7 @@ export function toField(property: Property, marks: readonly string[]): CrmField 
     name,
     label: label || name,
     type: known ?? 'text',
-    ...(known === 'choice' && !externalOptions && choices.length > 0 ? { choices } : {}),
+    ...(known === 'choice' && choices.length > 0 ? { choices } : {}),
     ...(readOnly ? { readOnly } : {}),
   }
 }

@@ -1,7 +1,9 @@
 import type { Recording, Result } from '../../../src/call/call.ts'
 import type { CallEvent, Facts, Phase } from '../../../src/call/facts.ts'
 import { normalisePhone } from '../../../src/call/phone.ts'
+import { crc32 } from '../../../src/connector/crc32.ts'
 import { refsIn } from '../../../src/connector/crm-plan.ts'
+import { utf8 } from '../../../src/connector/encoding.ts'
 import type { Config, CrmObject, Owner } from '../schema.ts'
 import { byId, instantOf, nameOf, withNumber } from './match.ts'
 
@@ -66,27 +68,34 @@ export interface Beside {
   owner: Owner | null
 }
 
-export function toEvent(
+/** The call, and the link to its recording by itself: it may come long after the call. */
+export function toEvents(
   record: CrmObject,
   beside: Beside,
   { connection, region }: { connection: string; region: string | undefined },
-): CallEvent {
+): CallEvent[] {
   const { id, properties } = record
   const phase = UNDERWAY[properties.hs_call_status?.toUpperCase() ?? ''] ?? 'ended'
   const changedAt = isoOf(properties.hs_lastmodifieddate)
-  return {
+  const at = changedAt === undefined ? {} : { at: changedAt }
+  // A link may stand there before there is anything behind it.
+  const recording = phase === 'ended' ? recordingOf(record) : null
+  const call: CallEvent = {
     // Once for each state of the record, whoever tells of it.
     key: `${id}:${changedAt ?? 'first'}`,
     callId: id,
     phase,
-    ...(changedAt === undefined ? {} : { at: changedAt }),
+    ...at,
     facts: {
       ...endOf(record, phase),
       ...partiesOf(record, beside, connection, region),
       ...agentOf(beside.owner),
-      ...recordingOf(record),
+      ...(phase === 'ended' ? expectation(record, recording) : {}),
     },
   }
+  if (recording === null) return [call]
+  const key = `${id}:recording:${crc32(utf8(recording.url)).toString(16)}`
+  return [call, { key, callId: id, phase: 'recorded', ...at, facts: { recordings: [recording] } }]
 }
 
 function endOf({ properties }: CrmObject, phase: Phase): Facts {
@@ -187,19 +196,18 @@ const FORMATS: Readonly<Record<string, NonNullable<Recording['format']>>> = {
   mp4: 'mp4',
 }
 
-/** HubSpot takes https links only; a call that nobody answered has nothing to wait for. */
-function recordingOf({ id, properties }: CrmObject): Facts {
+/** HubSpot takes https links only. */
+function recordingOf({ id, properties }: CrmObject): (Recording & { url: string }) | null {
   const url = URL.parse(properties.hs_call_recording_url ?? '')
-  if (url?.protocol === 'https:' && url.username === '' && url.password === '' && url.href.length <= 4096) {
-    const format = FORMATS[/\.([a-z0-9]{3,4})$/i.exec(url.pathname)?.[1]?.toLowerCase() ?? '']
-    const recording = {
-      key: id,
-      url: url.href,
-      state: 'ready' as const,
-      ...(format === undefined ? {} : { format }),
-    }
-    return { recordings: [recording], recordingExpected: true }
-  }
+  if (url?.protocol !== 'https:' || url.username !== '' || url.password !== '') return null
+  if (url.href.length > 4096) return null
+  const format = FORMATS[/\.([a-z0-9]{3,4})$/i.exec(url.pathname)?.[1]?.toLowerCase() ?? '']
+  return { key: id, url: url.href, state: 'ready', ...(format === undefined ? {} : { format }) }
+}
+
+/** A call that nobody answered has nothing to wait for; of any other it is not known. */
+function expectation({ properties }: CrmObject, recording: Recording | null): Facts {
+  if (recording) return { recordingExpected: true }
   const result = resultOf(properties)
   const isSilent = result !== undefined && result !== 'answered' && result !== 'voicemail'
   return isSilent ? { recordingExpected: false } : {}

@@ -139,6 +139,8 @@ export function createAccount({ portalId, people, unique, takesUnique, nextId }:
     return c.json({ id: file.id, name, access, parentFolderId: '1' }, 201)
   })
 
+  app.get('/crm/extensions/calling/:version/transcripts/:id', (c) => refuse(c, missing('Transcript')))
+
   return { app, properties, files }
 }
 

@@ -32,6 +32,19 @@ const READ = z.object({
     .max(100),
   properties: z.array(z.string()).default([]),
 })
+const TRANSCRIPT = z.object({
+  engagementId: z.int(),
+  transcriptCreateUtterances: z
+    .array(
+      z.object({
+        speaker: z.object({ id: z.string(), name: z.string(), email: z.string().optional() }),
+        text: z.string(),
+        startTimeMillis: z.int(),
+        endTimeMillis: z.int(),
+      }),
+    )
+    .min(1),
+})
 const MERGE = z.object({ primaryObjectId: z.string(), objectIdToMerge: z.string() })
 
 export interface ObjectOptions {
@@ -55,11 +68,13 @@ export function createObjects(records: Records, options: ObjectOptions): Hono {
   function objection(kind: Kind, properties: Record<string, string>, self?: Stored): Refusal | null {
     if (['call', 'note', 'task'].includes(kind) && !self && !properties.hs_timestamp)
       return refusal('Property values were not valid: hs_timestamp is required')
+    if (!isInstant(properties.hs_timestamp)) return refusal('hs_timestamp was not a valid long')
     for (const [name, value] of Object.entries(kind === 'call' ? properties : {})) {
       const property = known.get(name)
       if (!property && !/^(?:hs_|hubspot_)/.test(name)) return refusal(`Property "${name}" does not exist`)
       const allowed = property?.options.map((option) => option.value) ?? []
-      if (property?.type === 'enumeration' && !allowed.includes(value))
+      // An empty value clears the field.
+      if (property?.type === 'enumeration' && value !== '' && !allowed.includes(value))
         return refusal(`${value} was not one of the allowed options: [${allowed.join(', ')}]`)
       if (property?.type === 'number' && value !== '' && !Number.isFinite(Number(value)))
         return refusal(`${name} is no number`)
@@ -75,6 +90,7 @@ export function createObjects(records: Records, options: ObjectOptions): Hono {
     if (!double) return null
     return { status: 409, category: 'CONFLICT', message: `Contact already exists. Existing ID: ${double.id}` }
   }
+  const isInstant = (value: string | undefined) => !value || Math.abs(msOf(value)) < 8.64e15
   const isOther = (other: Stored, email: string, self: Stored | undefined) =>
     other.kind === 'contact' && other !== self && other.properties.email?.toLowerCase() === email
 
@@ -232,6 +248,15 @@ export function createObjects(records: Records, options: ObjectOptions): Hono {
       return ids.length === 0 ? [] : [{ from: { id }, to: others }]
     })
     return c.json({ status: 'COMPLETE', results })
+  })
+
+  app.post('/crm/extensions/calling/:version/transcripts', async (c) => {
+    const asked = TRANSCRIPT.safeParse(await c.req.json().catch(() => null))
+    const call = asked.success ? of('call', String(asked.data.engagementId)) : undefined
+    if (!call || !asked.success) return refuse(c, refusal('Invalid input JSON'))
+    const id = `t-${call.id}`
+    change(call, { hs_call_transcription_id: id, hs_call_transcript: JSON.stringify(asked.data) })
+    return c.json({ id }, 201)
   })
 
   function located(kind: Kind, c: Context): Stored | undefined {

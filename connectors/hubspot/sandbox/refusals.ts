@@ -25,6 +25,7 @@ export function refuse(c: Context, { status, ...said }: Refusal): Response {
 function scopeOf(method: string, path: string): string | null {
   const verb = method === 'GET' || /\/(?:search|read)$/.test(path) ? 'read' : 'write'
   if (path.startsWith('/files/')) return 'files'
+  if (path.startsWith('/crm/extensions/')) return `crm.extensions_calling_transcripts.${verb}`
   if (path.startsWith('/crm/properties/') && verb === 'write') return 'crm.schemas.contacts.write'
   if (path.startsWith('/crm/owners/')) return 'crm.objects.owners.read'
   if (/^\/crm\/(?:objects|associations|properties)\//.test(path)) {

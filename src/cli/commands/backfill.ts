@@ -4,7 +4,7 @@ import { defineCommand, jsonOption, targetOptions } from '../command.ts'
 import { EXIT } from '../exit.ts'
 import type { Io } from '../io.ts'
 import { wrong } from '../parse.ts'
-import { openTarget, type Target } from '../target.ts'
+import { openTarget, type Target, type TargetFlags } from '../target.ts'
 import { untilInterrupted } from '../until-stopped.ts'
 import { instantOf } from '../when.ts'
 
@@ -13,7 +13,7 @@ const LOOK_MS = 500
 const QUIET_MS = 15_000
 
 export const command = defineCommand({
-  usage: 'backfill <connection> --since WHEN [--until WHEN]',
+  usage: 'backfill <connection> --since WHEN [--until WHEN] | --stop ID',
   about:
     'Reads the vendor’s own list of calls. Calls that nobody had told of go the way of a webhook: they are analysed ' +
     'and written. Those that are known stay as they are.',
@@ -21,21 +21,25 @@ export const command = defineCommand({
     ['cordboard backfill support-paris --since 7d', 'the last week'],
     ['cordboard backfill support-paris --since 2026-10-01 --until 2026-10-08', 'seven days'],
     ['cordboard backfill support-paris --since 12h --json', 'one object with the counts, at the end'],
+    ['cordboard backfill --stop bfl_01JDX3M8E0W5H4ZK6R2T9QYBVC', 'no more of this one'],
   ],
   options: {
     since: { type: 'string', value: 'WHEN', about: 'calls from then on: 30m, 12h, 2d, a day, or an instant' },
     until: { type: 'string', value: 'WHEN', about: 'and before this; default now' },
+    stop: { type: 'string', value: 'ID', about: 'list no more of this one; what it has brought goes on' },
     ...jsonOption,
     ...targetOptions,
   },
-  args: [1, 1],
-  async run({ flags, args: [connection = ''], io }) {
+  args: [0, 1],
+  async run({ flags, args: [connection], io }) {
     const { since, until } = flags
+    if (flags.stop !== undefined) return stop(flags.stop, flags, io)
+    if (connection === undefined) throw wrong('backfill', 'backfill needs a connection')
     if (since === undefined) throw wrong('backfill', 'backfill needs --since')
     const target = await openTarget(flags, io)
     if (typeof target === 'number') return target
     const signal = untilInterrupted()
-    const stop = target.works ? undefined : await target.workOn?.(connection)
+    const rest = target.works ? undefined : await target.workOn?.(connection)
     try {
       const begun: Backfill = await target.post(
         `/v1/connections/${encodeURIComponent(connection)}/backfill`,
@@ -47,11 +51,27 @@ export const command = defineCommand({
       const ended = await follow(target, begun, signal, io)
       return report(ended, target, flags.json ?? false, io)
     } finally {
-      await stop?.()
+      await rest?.()
       await target.close()
     }
   },
 })
+
+async function stop(id: string, flags: TargetFlags & { json?: boolean }, io: Io): Promise<number> {
+  const target = await openTarget(flags, io)
+  if (typeof target === 'number') return target
+  try {
+    const stopped: Backfill = await target.post(`/v1/backfills/${encodeURIComponent(id)}/stop`, {})
+    if (flags.json) io.json(stopped)
+    else io.out(stoppedText(stopped))
+    return EXIT.ok
+  } finally {
+    await target.close()
+  }
+}
+
+const stoppedText = ({ id, reachedAt, listed, new: fresh }: Backfill) =>
+  `${id} was stopped at ${reachedAt}: ${listed} calls listed, ${fresh} of them new`
 
 /** Until it has ended, is stuck, or a person has seen enough. */
 async function follow(target: Target, begun: Backfill, signal: AbortSignal, io: Io): Promise<Backfill> {
@@ -89,6 +109,10 @@ function report(backfill: Backfill, target: Target, json: boolean, io: Io): numb
       why: `It has come as far as ${backfill.reachedAt}`,
       fix: 'Put it right (cordboard issues), then give the same command again: it goes on where it was',
     })
+  }
+  if (state === 'stopped') {
+    io.err(stoppedText(backfill))
+    return EXIT.interrupted
   }
   if (state === 'running') {
     io.err(

@@ -1,20 +1,21 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname, relative, resolve } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
 import { readRawConfig } from '../../node/config-file.ts'
 import { configOption, defineCommand } from '../command.ts'
 import { noConfiguration } from '../configured.ts'
 import { EXIT } from '../exit.ts'
 import { printConfigProblems } from '../failure.ts'
+import { bundleWorker } from '../worker-bundle.ts'
 import { namedConnectors, problemsWithoutSecrets, workerModule } from '../worker-module.ts'
 
 export const command = defineCommand({
-  usage: 'cloudflare [--config FILE] [--out FILE]',
+  usage: 'cloudflare [--config FILE] [--out FOLDER]',
   about:
-    'Writes the module that wrangler bundles: the configuration with the connectors that it names, and no others. The build command of wrangler.toml runs it. Secrets are not needed here: they are bindings of the Worker.',
-  examples: [['cordboard cloudflare', 'writes .cordboard/worker.ts from cordboard.config.ts']],
+    'Bundles the Worker that wrangler deploys: the configuration with the connectors that it names, and no others. The build command of wrangler.toml runs it. Secrets are not needed here: they are bindings of the Worker.',
+  examples: [['cordboard cloudflare', 'writes .cordboard/worker/worker.mjs from cordboard.config.ts']],
   options: {
     ...configOption,
-    out: { type: 'string', value: 'FILE', about: 'default .cordboard/worker.ts' },
+    out: { type: 'string', value: 'FOLDER', about: 'default .cordboard/worker' },
   },
   args: [0, 0],
   async run({ flags, io }) {
@@ -25,15 +26,17 @@ export const command = defineCommand({
     const { value } = found.raw
     const problems = await problemsWithoutSecrets(value, await import('../../../connectors/index.ts'))
     if (problems.length > 0) return printConfigProblems(shown, problems, io)
-    const file = resolve(io.cwd, flags.out ?? '.cordboard/worker.ts')
+    const folder = resolve(io.cwd, flags.out ?? '.cordboard/worker')
+    const module = `${folder}.ts`
     const connectors = namedConnectors(value)
-    const text = workerModule({ file, config: found.file, connectors })
-    // Written only when it differs: wrangler dev watches it.
-    if (!existsSync(file) || readFileSync(file, 'utf8') !== text) {
-      mkdirSync(dirname(file), { recursive: true })
-      writeFileSync(file, text)
-    }
-    io.out(`${relative(io.cwd, file)}: ${shown} with ${connectors.join(', ') || 'no connectors'}`)
+    const text = workerModule({ file: module, config: found.file, connectors })
+    mkdirSync(dirname(module), { recursive: true })
+    if (!existsSync(module) || readFileSync(module, 'utf8') !== text) writeFileSync(module, text)
+    const { gzipBytes, meta } = await bundleWorker(module, folder)
+    writeFileSync(`${folder}.meta.json`, JSON.stringify(meta))
+    const size = `${Math.round(gzipBytes / 1024)} KB gzip`
+    const main = relative(io.cwd, join(folder, 'worker.mjs'))
+    io.out(`${main}: ${shown} with ${connectors.join(', ') || 'no connectors'}, ${size}`)
     return EXIT.ok
   },
 })

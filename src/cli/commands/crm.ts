@@ -50,8 +50,10 @@ export const command = defineCommand({
 function wantedFields({ flows }: Pick<Config, 'flows'>, connection: string): WantedField[] {
   const wanted = new Map<string, WantedField>()
   for (const { fields } of flows) {
-    for (const { name, type } of fields.get(connection)?.names ?? [])
-      wanted.set(name, { name, label: labelOf(name), type })
+    for (const { name, type } of fields.get(connection)?.names ?? []) {
+      // Two flows may give it different things: a number fits into a text, and not the other way round.
+      if (wanted.get(name)?.type !== 'text') wanted.set(name, { name, label: labelOf(name), type })
+    }
   }
   return [...wanted.values()]
 }

@@ -54,7 +54,8 @@ async function explain({ configured, one, typed, dataDir, json, io }: Wanted): P
   const { ctx, close } = askVendor({ configured, connection, dataDir, signal: untilInterrupted() })
   try {
     const candidates = await crm.match(from, ctx, PREFERENCES)
-    const creates = crm.newContact !== undefined
+    const { id, settings: config, region } = connection
+    const creates = crm.newContact?.(from, { connection: id, config, region }) != null
     const flows = configured.config.flows.filter(({ write }) => write.includes(connection.id))
     const verdicts = flows.map((flow) => {
       const { target, verdict, says } = decide(candidates, flow, { call: from, isLogged: false, creates })

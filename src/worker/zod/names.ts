@@ -3,3 +3,6 @@ export * from 'zod/v4'
 export * as core from './core.ts'
 export const locales = {}
 export const z = undefined
+export const compile = undefined
+export const withParser = undefined
+export const fromJSONSchema = undefined

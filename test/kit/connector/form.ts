@@ -16,6 +16,7 @@ const MAY_ALSO_HOLD = [
   'sandbox',
   'client',
   'map',
+  'inbound',
   'pbx',
 ]
 const REQUIRED = ['connector.ts', 'schema.ts', 'map.ts', 'sandbox.ts', 'README.md', 'fixtures']

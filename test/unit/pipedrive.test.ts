@@ -1,0 +1,605 @@
+import { describe, expect, test } from 'vitest'
+import { connector } from '../../connectors/pipedrive/connector.ts'
+import { searchesFor, toEvent } from '../../connectors/pipedrive/map.ts'
+import type { Analysis } from '../../src/call/analysis.ts'
+import type { Call, Result } from '../../src/call/call.ts'
+import type { CrmRecord, PlannedPart, WritePart } from '../../src/connector/crm-role.ts'
+import { loadSubject } from '../kit/connector/fixtures.ts'
+import { readFolder } from '../kit/connector/folder.ts'
+import { CUSTOMER, commonCall, SAMPLE_ANALYSIS, sampleCall } from '../kit/connector/samples.ts'
+import { cutOff, failureOf, HOOK_URL, openWorld, type World } from '../kit/connector/world.ts'
+
+type Settings = Record<string, unknown>
+type Context = Parameters<typeof connector.check>[0]
+
+const subject = loadSubject(connector, readFolder(new URL('../../connectors/pipedrive/', import.meta.url)))
+const crm = connector.crm ?? expect.fail('pipedrive is a CRM')
+const telephony = connector.telephony ?? expect.fail('pipedrive tells of calls')
+const BASE = 'https://pipedrive.example.com'
+const OAUTH = { clientId: 'app', clientSecret: 'stand-in-client-secret', refreshToken: 'stand-in-refresh-0' }
+const SCORE = 'a'.repeat(40)
+const MOOD = 'b'.repeat(40)
+const CUSTOM_FIELDS = [
+  { of: 'person', field_code: SCORE, field_name: 'Score', field_type: 'double' },
+  {
+    of: 'person',
+    field_code: MOOD,
+    field_name: 'Mood',
+    field_type: 'enum',
+    options: [
+      { id: 31, label: 'Good' },
+      { id: 32, label: 'Bad' },
+    ],
+  },
+]
+
+const open = (settings: Settings = {}) =>
+  openWorld({ ...subject, settings: { ...subject.settings, ...settings } })
+const ctxOf = (world: World) => world.context() as Context
+const mapContext = (settings: Settings = {}) => ({
+  connection: 'acme',
+  config: connector.config.parse({ ...subject.settings, ...settings }),
+  region: 'FR',
+})
+const recordOf = (
+  call: Partial<Call>,
+  analysis: Analysis | null = null,
+  more: Partial<CrmRecord> = {},
+): CrmRecord => ({
+  call: { ...commonCall(), ...call },
+  analysis,
+  target: { type: 'person', id: '1' },
+  fields: {},
+  logged: null,
+  ...more,
+})
+const planned = (record: CrmRecord, settings: Settings = {}) => crm.plan(record, mapContext(settings))
+const fieldsOf = (parts: PlannedPart[], key: string) => parts.find((part) => part.key === key)?.fields ?? {}
+const fresh = (part: PlannedPart, externalId: string | null = null): WritePart => ({
+  ...part,
+  externalId,
+  idempotencyKey: `wbk_1-${part.key}`,
+})
+const books = (world: World, kind: string) => world.sandbox.book().filter((entry) => entry.kind === kind)
+const tell = (world: World, method: string, path: string, body: Settings) =>
+  world.context().fetch(`${BASE}${path}`, {
+    method,
+    headers: { 'x-api-token': 'stand-in-api-token-0001', 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+async function post(world: World, path: string, body: Settings): Promise<string> {
+  const response = await tell(world, 'POST', path, body)
+  return String(((await response.json()) as { data: { id: number } }).data.id)
+}
+async function ready(settings: Settings = {}, more: Partial<CrmRecord> = {}) {
+  const world = await open(settings)
+  const id = world.sandbox.addContact?.({ name: 'Jean', phone: CUSTOMER }) ?? ''
+  const record = recordOf({}, SAMPLE_ANALYSIS, { target: { type: 'person', id }, ...more })
+  const parts = () => crm.plan(record, { connection: 'acme', config: ctxOf(world).config, region: 'FR' })
+  const part = (key: string) => parts().find((one) => one.key === key) ?? expect.fail(`no part ${key}`)
+  const write = (one: WritePart, written: Record<string, string> = {}) =>
+    crm.write(one, record, written, ctxOf(world))
+  return { world, id, record, parts, part, write }
+}
+
+describe('a call as Pipedrive takes it', () => {
+  test('an activity stands at its UTC date and time, with whole minutes; the rest is in its note', () => {
+    const call = fieldsOf(planned(recordOf({ talkMs: 61_500 })), 'call')
+    expect(call).toMatchObject({
+      subject: 'Inbound call, answered',
+      type: 'call',
+      due_date: '2026-03-04',
+      due_time: '11:20',
+      duration: '00:02',
+      owner: 'alice.martin@example.com',
+    })
+    expect(call.note).toContain('<p><strong>Talked:</strong> 1:02</p>')
+    expect(call.note).toContain(`<p><strong>From:</strong> ${CUSTOMER}</p>`)
+  })
+
+  test('a call log has UTC wall clocks without a zone, and its duration is text in seconds', () => {
+    const call = fieldsOf(planned(recordOf({ talkMs: 61_500 }), { log: 'callLog' }), 'call')
+    expect(call).toMatchObject({
+      outcome: 'connected',
+      from_phone_number: CUSTOMER,
+      to_phone_number: '+33199001234',
+      start_time: '2026-03-04 11:20:33',
+      end_time: '2026-03-04 11:21:41',
+      duration: '62',
+    })
+    expect(call).not.toHaveProperty('owner')
+  })
+
+  const outcomes: [Result | undefined, Call['direction'], string][] = [
+    ['answered', 'inbound', 'connected'],
+    ['no_answer', 'outbound', 'no_answer'],
+    ['busy', 'outbound', 'busy'],
+    ['failed', 'outbound', 'no_answer'],
+    ['rejected', 'outbound', 'busy'],
+    ['abandoned', 'inbound', 'no_answer'],
+    ['voicemail', 'inbound', 'no_answer'],
+    ['voicemail', 'outbound', 'left_voicemail'],
+    [undefined, 'inbound', 'connected'],
+  ]
+  test.each(outcomes)('%s %s is %s', (result, direction, outcome) => {
+    const fields = fieldsOf(planned(recordOf({ result, direction }), { log: 'callLog' }), 'call')
+    expect(fields.outcome).toBe(outcome)
+  })
+
+  test('a call log has an end and a number even where neither is known', () => {
+    const bare = {
+      endedAt: undefined,
+      totalMs: undefined,
+      talkMs: undefined,
+      dialed: undefined,
+      agent: undefined,
+    }
+    const fields = fieldsOf(planned(recordOf({ ...bare, direction: 'inbound' }), { log: 'callLog' }), 'call')
+    expect(fields).toMatchObject({ end_time: '2026-03-04 11:20:33', to_phone_number: 'unknown' })
+  })
+
+  test('a plan is the call, its note and the follow-ups; nothing stands on a record that there is not', () => {
+    expect(planned(recordOf({}, SAMPLE_ANALYSIS)).map(({ key }) => key)).toEqual([
+      'call',
+      'note',
+      'task-1',
+      'task-2',
+    ])
+    const alone = planned(recordOf({}, SAMPLE_ANALYSIS, { target: null }))
+    expect(alone.map(({ key }) => key)).toEqual(['call', 'task-1', 'task-2'])
+    expect(fieldsOf(alone, 'call').note).toContain('Did the agent greet?')
+  })
+
+  test('what was said is text, and the transcript comes only when it is wanted', () => {
+    const analysis = { ...SAMPLE_ANALYSIS, summary: '<img src=x onerror=alert(1)>' }
+    const note = fieldsOf(planned(recordOf({}, analysis)), 'note').content ?? ''
+    expect(note).toContain('&lt;img src=x')
+    expect(note).not.toContain('My invoice is wrong.')
+    const full = planned(recordOf({}, analysis), { note: { transcript: true } })
+    expect(fieldsOf(full, 'note').content).toContain('My invoice is wrong.')
+    expect(full.some(({ kind }) => kind === 'file')).toBe(false)
+  })
+
+  test('a transcript that does not fit into the note is cut there, and whole in a file', () => {
+    const turns = Array.from({ length: 3000 }, () => ({
+      party: 'agent' as const,
+      text: 'a long story '.repeat(4),
+    }))
+    const parts = planned(recordOf({}, { transcript: { turns } }), { note: { transcript: true } })
+    expect(fieldsOf(parts, 'note').content?.length).toBeLessThanOrEqual(65_536)
+    expect(fieldsOf(parts, 'note').content).toContain('[Shortened')
+    expect(fieldsOf(parts, 'transcript').text?.split('\n').length).toBe(3001)
+  })
+
+  test('a recording is linked only when the operator wants links', () => {
+    const recordings = [{ key: 'r', url: 'https://media.example.com/a.mp3', state: 'ready' as const }]
+    const note = (settings: Settings) => fieldsOf(planned(recordOf({ recordings }), settings), 'call').note
+    expect(note({})).not.toContain('media.example.com')
+    expect(note({ recordingLinks: true })).toContain('<a href="https://media.example.com/a.mp3">listen</a>')
+  })
+})
+
+describe('whose call it is', () => {
+  const stored = ['+33639980142', '0639980142', '06 39 98 01 42', '+33 6 39 98 01 42', '0033639980142']
+  test.each(stored)('a person whose number is written %s is found', async (phone) => {
+    for (const searchesInside of [true, false]) {
+      const world = await open({ searchesInside })
+      const id = world.sandbox.addContact?.({ name: 'Jean', phone })
+      const [best] = await crm.match(commonCall(), ctxOf(world), [])
+      expect(best).toMatchObject({ type: 'person', id, url: `https://stand-in.pipedrive.com/person/${id}` })
+    }
+  })
+
+  test('the same end in another country is somebody else', async () => {
+    const world = await open()
+    world.sandbox.addContact?.({ name: 'Elsewhere', phone: '+44 639980142' })
+    expect(await crm.match(commonCall(), ctxOf(world), [])).toEqual([])
+  })
+
+  test('one who is known costs three searches, all of them from the search budget', async () => {
+    const world = await open()
+    world.sandbox.addContact?.({ name: 'Jean', phone: CUSTOMER })
+    const buckets: (string | undefined)[] = []
+    const ctx = ctxOf(world)
+    const spied: Context = {
+      ...ctx,
+      fetch: (url, init) => {
+        buckets.push(init?.bucket)
+        return ctx.fetch(url, init)
+      },
+    }
+    await crm.match(commonCall(), spied, [])
+    expect(buckets).toEqual(['search', 'search', 'search'])
+    expect(searchesFor(CUSTOMER).narrow.length + searchesFor(CUSTOMER).wide.length).toBeLessThanOrEqual(10)
+  })
+
+  test('several are told apart by what the rule asks for, in one request more', async () => {
+    const world = await open()
+    const phones = [{ value: CUSTOMER, primary: true }]
+    const one = await post(world, '/api/v2/persons', { name: 'One', owner_id: 9001, phones })
+    const two = await post(world, '/api/v2/persons', { name: 'Two', phones })
+    const plain = await crm.match(commonCall(), ctxOf(world), [])
+    expect(plain.map(({ id }) => id)).toEqual([one, two])
+    expect(plain[0]).not.toHaveProperty('isAgents')
+    const asked = await crm.match(commonCall(), ctxOf(world), ['owner is the agent', 'open deal', 'newest'])
+    expect(asked).toMatchObject([
+      { id: one, isAgents: true, hasOpenDeal: false, createdAt: expect.any(String) },
+      { id: two, hasOpenDeal: false, lastActivityAt: expect.any(String) },
+    ])
+    expect(asked[1]?.isAgents).not.toBe(true)
+    expect(asked.map(({ reason }) => reason).join()).not.toMatch(/\d{6}/)
+  })
+
+  test('the record that the phone system named is taken, if it is there', async () => {
+    const world = await open()
+    const named = world.sandbox.addContact?.({ name: 'Named', phone: '+33199000001' }) ?? ''
+    const byNumber = world.sandbox.addContact?.({ name: 'Jean', phone: CUSTOMER })
+    const by = async (id: string) => {
+      const customer = { phone: CUSTOMER, phoneRaw: CUSTOMER, crm: { acme: id } }
+      return (await crm.match({ ...commonCall(), customer }, ctxOf(world), []))[0]?.id
+    }
+    expect(await by(named)).toBe(named)
+    expect(await by('999')).toBe(byNumber)
+    expect(await by('../users/me')).toBe(byNumber)
+  })
+
+  test('our own lines and internal calls are nobody, and nothing is asked', async () => {
+    const world = await open()
+    const own = { customer: { phone: '+33199001234', phoneRaw: '' } }
+    for (const call of [own, { direction: 'internal' as const }, { customer: undefined }])
+      expect(await crm.match({ ...commonCall(), ...call }, ctxOf(world), [])).toEqual([])
+    expect(world.requests()).toBe(0)
+  })
+
+  test('an unknown caller without a name is called by the number', () => {
+    const call = { ...commonCall(), customer: { phone: CUSTOMER, phoneRaw: CUSTOMER, name: 'Anonymous' } }
+    expect(crm.newContact?.(call, mapContext())?.fields).toEqual({ name: CUSTOMER, phone: CUSTOMER })
+  })
+})
+
+describe('written once', () => {
+  test.each(['activity', 'callLog'])(
+    'every part of a %s whose answer got lost is found again',
+    async (log) => {
+      const { world, record, parts, write } = await ready({ log, note: { file: true }, tasks: true })
+      const written: Record<string, string> = {}
+      for (const part of parts()) {
+        if (part.key === 'call') world.sandbox.fail({ fault: { kind: 'commit_then_hang' }, method: 'POST' })
+        const sent = (signal: AbortSignal) =>
+          crm.write(fresh(part), record, written, world.context(signal) as Context)
+        if (part.key === 'call') expect(await cutOff(sent)).toMatchObject({ code: 'timeout' })
+        else await write(fresh(part), written)
+        const id = await crm.find?.(fresh(part), record, written, ctxOf(world))
+        expect(id, part.key).toBeTruthy()
+        written[part.key] = id ?? ''
+      }
+      const other = { ...fresh(parts()[0] ?? expect.fail()), idempotencyKey: 'wbk_2-call' }
+      expect(await crm.find?.(other, record, {}, ctxOf(world))).toBeNull()
+    },
+  )
+
+  test('an update changes what the call says, and leaves its owner and whether a task is done', async () => {
+    const { world, part, write } = await ready()
+    const call = await write(fresh(part('call')))
+    const task = await write(fresh(part('task-1')))
+    await tell(world, 'PATCH', `/api/v2/activities/${call.id}`, { owner_id: 7 })
+    await tell(world, 'PATCH', `/api/v2/activities/${task.id}`, { done: true, due_date: '2027-01-01' })
+    await write(fresh({ ...part('call'), fields: { ...part('call').fields, subject: 'Better' } }, call.id))
+    await write(
+      fresh({ ...part('task-1'), fields: { ...part('task-1').fields, subject: 'New words' } }, task.id),
+    )
+    const fields = (id: string) => world.sandbox.book().find((entry) => entry.id === id)?.fields
+    expect(fields(call.id)).toMatchObject({ subject: 'Better', owner_id: 7, done: true })
+    expect(fields(task.id)).toMatchObject({ subject: 'New words', done: true, due_date: '2027-01-01' })
+  })
+
+  test('a call moves to the record that was chosen anew', async () => {
+    const { world, record, part, write } = await ready()
+    const { id } = await write(fresh(part('call')))
+    const other = world.sandbox.addContact?.({ name: 'Other', phone: '+33199000002' }) ?? ''
+    await crm.write(
+      fresh(part('call'), id),
+      { ...record, target: { type: 'person', id: other } },
+      {},
+      ctxOf(world),
+    )
+    expect(books(world, 'activity')).toMatchObject([{ id, fields: { person_id: Number(other) } }])
+  })
+
+  test('a call log is never changed, and none is made a second time', async () => {
+    const { world, part, write } = await ready({ log: 'callLog' })
+    const { id } = await write(fresh(part('call')))
+    const sent = world.requests()
+    expect(await write(fresh({ ...part('call'), fields: { subject: 'Better' } }, id))).toEqual({ id })
+    expect(world.requests()).toBe(sent)
+    expect(books(world, 'callLog')).toMatchObject([{ id, key: 'wbk_1-call' }])
+  })
+
+  test('the file stands on the person and on the activity', async () => {
+    const { world, id, part, write } = await ready({ note: { file: true } })
+    const call = await write(fresh(part('call')))
+    await write(fresh(part('transcript')), { call: call.id })
+    expect(books(world, 'file')).toMatchObject([
+      {
+        fields: {
+          person_id: id,
+          activity_id: call.id,
+          text: expect.stringContaining('My invoice is wrong.'),
+        },
+      },
+    ])
+  })
+
+  test('a record of another type than Pipedrive has is refused before anything is sent', async () => {
+    const { world, record, part } = await ready()
+    const ticket = { ...record, target: { type: 'ticket', id: '1' } }
+    expect(await failureOf(crm.write(fresh(part('note')), ticket, {}, ctxOf(world)))).toMatchObject({
+      code: 'rejected',
+    })
+    expect(world.requests()).toBe(0)
+  })
+
+  test('an agent nobody knows leaves the call to the fallback', async () => {
+    const { world, part, write } = await ready({ users: [] })
+    await write(fresh(part('call')))
+    expect(books(world, 'activity')).toMatchObject([{ fields: { owner_id: 9000 } }])
+  })
+})
+
+describe('the operator’s own fields', () => {
+  test('are those of persons and deals, and choices are named by their labels', async () => {
+    const world = await open({ customFields: CUSTOM_FIELDS })
+    expect(await crm.fields?.(ctxOf(world))).toEqual([
+      { name: SCORE, label: 'Person: Score', type: 'number' },
+      { name: MOOD, label: 'Person: Mood', type: 'choice', choices: ['Good', 'Bad'] },
+    ])
+  })
+
+  test('are a part of their own, written by option id; another record than a person or a deal has none', async () => {
+    const fields = { [SCORE]: 9, [MOOD]: 'good', unknown: 'x' }
+    const { world, id, part, write } = await ready({ customFields: CUSTOM_FIELDS }, { fields })
+    expect(await write(fresh(part('fields')))).toEqual({ id })
+    const person = world.sandbox.book().find((entry) => entry.id === id)
+    expect(person?.fields.custom_fields).toEqual({ [SCORE]: 9, [MOOD]: 31 })
+    const wrong = fresh({ ...part('fields'), fields: { [MOOD]: '"Sad"' } })
+    expect(await failureOf(write(wrong))).toMatchObject({ code: 'rejected' })
+    const org = recordOf({}, null, { fields, target: { type: 'organization', id: '5' } })
+    expect(planned(org).map(({ key }) => key)).toEqual(['call'])
+  })
+})
+
+describe('calls that Pipedrive tells of', () => {
+  async function told() {
+    const world = await open()
+    world.sandbox.place?.(sampleCall())
+    const [activity] = books(world, 'activity')
+    return { world, id: activity?.id ?? '' }
+  }
+
+  test('the numbers say which way a call went, and the person who it was', async () => {
+    const { world, id } = await told()
+    const [event] = (await telephony.lookUp?.([id, 'no-number'], ctxOf(world))) ?? []
+    const [person] = books(world, 'person')
+    expect(event).toMatchObject({
+      callId: id,
+      phase: 'ended',
+      facts: {
+        direction: 'inbound',
+        result: 'answered',
+        talkMs: 60_000,
+        customer: { phone: CUSTOMER, name: 'Jean Dupont', crm: { acme: person?.id } },
+        agent: { id: '9001' },
+      },
+    })
+  })
+
+  test('without its call log a call has neither direction nor result, and is still somebody’s', async () => {
+    const { world, id } = await told()
+    world.sandbox.fail({ fault: { kind: 'status', status: 403 }, path: '/v1/callLogs' })
+    const [event] = (await telephony.lookUp?.([id], ctxOf(world))) ?? []
+    expect(event?.facts).toMatchObject({
+      startedAt: '2026-03-04T11:20:00.000Z',
+      customer: { phone: CUSTOMER },
+    })
+    expect(event?.facts).not.toHaveProperty('direction')
+    expect(event?.facts).not.toHaveProperty('result')
+  })
+
+  test('what was written from here, is not done or is gone does not come back as a call', async () => {
+    const { world, part, write } = await ready()
+    const ours = await write(fresh(part('call')))
+    const open = await write(fresh(part('task-1')))
+    expect(await telephony.lookUp?.([ours.id, open.id, '999999'], ctxOf(world))).toEqual([])
+    const off = await openWorld({ ...subject, settings: { ...subject.settings, calls: false } })
+    expect(await telephony.lookUp?.(['1'], ctxOf(off))).toEqual([])
+    expect(off.requests()).toBe(0)
+  })
+
+  test('the list brings what was changed in that time, whatever page it is on, and none of ours', async () => {
+    const { world, part, write } = await ready()
+    await write(fresh(part('call')))
+    for (let i = 0; i < 130; i++)
+      await post(world, '/api/v2/activities', { type: 'call', subject: `Call ${i}`, done: true })
+    const listed = async (it: World, until?: string) => {
+      const since = new Date(world.now() - 3_600_000).toISOString()
+      const keys: string[] = []
+      for await (const page of telephony.calls?.(since, ctxOf(it), until) ?? [])
+        keys.push(...page.map(({ key }) => key))
+      return keys
+    }
+    const keys = await listed(world)
+    expect(new Set(keys).size).toBe(130)
+    expect(keys[0]).toMatch(/^activity:\d+:2026-03-04T11:22:33Z$/)
+    expect(await listed(world, new Date(world.now() - 60_000).toISOString())).toEqual([])
+    const off = await open({ calls: false })
+    expect(await listed(off)).toEqual([])
+    expect(off.requests()).toBe(0)
+  })
+
+  test('a call log of ours makes an activity that is not taken for somebody else’s call', async () => {
+    const { world, part, write } = await ready({ log: 'callLog' })
+    await write(fresh(part('call')))
+    const [beside] = books(world, 'activity')
+    await tell(world, 'PATCH', `/api/v2/activities/${beside?.id}`, { note: 'a person changed it' })
+    expect(await telephony.lookUp?.([beside?.id ?? ''], ctxOf(world))).toEqual([])
+  })
+
+  test('an activity with a date and no time has no beginning', () => {
+    const bare = { id: '1', due_date: '2026-03-04', duration: '01:30' }
+    const { facts } = toEvent({ ...subjectless, ...bare }, undefined, undefined, mapContext())
+    expect(facts).toEqual({ talkMs: 5_400_000, customer: {}, recordingExpected: false })
+  })
+  const subjectless = {
+    subject: null,
+    type: 'call',
+    done: true,
+    is_deleted: false,
+    owner_id: null,
+    person_id: null,
+    org_id: null,
+    deal_id: null,
+    lead_id: null,
+    due_time: null,
+    update_time: null,
+    note: null,
+  }
+
+  test('to Pipedrive’s own record the analysis is added, once, when there is no other place for it', async () => {
+    const { world, id } = await told()
+    await tell(world, 'PATCH', `/api/v2/activities/${id}`, { note: '<p>asked for a quote</p>' })
+    const record = recordOf({}, SAMPLE_ANALYSIS, { logged: { id }, target: null })
+    const [part] = planned(record)
+    for (const _ of [1, 2]) await crm.write(fresh(part ?? expect.fail(), id), record, {}, ctxOf(world))
+    const note = String(books(world, 'activity')[0]?.fields.note)
+    expect(note.startsWith('<p>asked for a quote</p><p><strong>Cordboard</strong></p>')).toBe(true)
+    expect(note.match(/Cordboard ref wbk_1-call/g)?.length).toBe(1)
+    expect(books(world, 'activity').length).toBe(1)
+    const onPerson = planned({ ...record, target: { type: 'person', id: '1' } })
+    expect(onPerson.map(({ key, fields }) => [key, Object.keys(fields).length > 0])[0]).toEqual([
+      'call',
+      false,
+    ])
+    expect(onPerson.map(({ key }) => key)).toContain('note')
+  })
+})
+
+describe('webhooks', () => {
+  test('are made once, over version 2, with the newest password; without one none is made', async () => {
+    const world = await open({ webhookPassword: ['newest-password-0002', 'older-password-0001'] })
+    for (const _ of [1, 2]) await telephony.subscribe?.(HOOK_URL, ctxOf(world))
+    const made = books(world, 'webhook').map(({ fields }) => fields)
+    expect(made.map(({ event_action, event_object }) => `${event_action}.${event_object}`)).toEqual([
+      '*.activity',
+      'delete.person',
+      'delete.organization',
+      'delete.deal',
+      'delete.lead',
+    ])
+    for (const one of made)
+      expect(one).toMatchObject({
+        version: '2.0',
+        http_auth_user: 'cordboard',
+        http_auth_password: 'newest-password-0002',
+      })
+    const bare = await openWorld({ ...subject, settings: { apiToken: 'stand-in-api-token-0001' } })
+    expect(await failureOf(telephony.subscribe?.(HOOK_URL, ctxOf(bare)) ?? Promise.resolve())).toMatchObject({
+      code: 'config',
+    })
+  })
+
+  test('the check tells of those that are missing', async () => {
+    const world = await open()
+    const warned = async () => ((await connector.check(ctxOf(world))).warnings ?? []).map(({ what }) => what)
+    expect(await warned()).toEqual([
+      'There is no webhook for *.activity, delete.person, delete.organization, delete.deal, delete.lead',
+    ])
+    await telephony.subscribe?.(HOOK_URL, ctxOf(world))
+    expect(await warned()).toEqual([])
+  })
+})
+
+describe('credentials and limits', () => {
+  const settings = { apiToken: undefined, oauth: OAUTH, oauthUrl: 'https://oauth.example.com' }
+
+  test('either a token or an app, never both or none', () => {
+    const parses = (keys: Settings) => connector.config.safeParse(keys).success
+    expect(parses({ apiToken: 'x' })).toBe(true)
+    expect(parses({ oauth: OAUTH })).toBe(true)
+    expect(parses({ apiToken: 'x', oauth: OAUTH })).toBe(false)
+    expect(parses({})).toBe(false)
+  })
+
+  test('an app’s token is got with its refresh token, which changes, and replaced when it has ended', async () => {
+    const world = await open(settings)
+    const ctx = ctxOf(world)
+    expect((await connector.check(ctx)).says).toBe('company stand-in')
+    await world.advance(3_700_000)
+    expect((await connector.check(ctx)).says).toBe('company stand-in')
+    await world.advance(40_000)
+    // Ended before its time.
+    world.sandbox.fail({ fault: { kind: 'status', status: 401 }, path: '/v1/users/me' })
+    expect((await connector.check(ctx)).says).toBe('company stand-in')
+    world.sandbox.fail({ fault: { kind: 'status', status: 401 }, path: '/v1/users/me', times: 2 })
+    expect(await failureOf(connector.check(ctx))).toMatchObject({ code: 'auth' })
+  })
+
+  test('an upload whose token has ended comes once more', async () => {
+    const { world, part, write } = await ready({ ...settings, note: { file: true } })
+    await connector.check(ctxOf(world))
+    await world.advance(40_000)
+    world.sandbox.fail({ fault: { kind: 'status', status: 401 }, path: '/v1/files' })
+    const { id } = await write(fresh(part('transcript')))
+    expect(books(world, 'file')).toMatchObject([
+      { id, fields: { text: expect.stringContaining('My invoice is wrong.') } },
+    ])
+  })
+
+  test('its requests go to the host that the token names', async () => {
+    const seen: string[] = []
+    const world = await openWorld(
+      { ...subject, settings: { ...subject.settings, ...settings } },
+      {
+        through: (http) => (url, request) => {
+          seen.push(url.origin)
+          return http(url, request)
+        },
+      },
+    )
+    const ctx = ctxOf(world)
+    await connector.check({ ...ctx, config: { ...ctx.config, baseUrl: undefined } })
+    expect(seen).toEqual(['https://oauth.example.com', BASE, BASE])
+  })
+
+  test('a refresh token that is dead is `auth`', async () => {
+    const ctx = ctxOf(await open(settings))
+    const dead = {
+      ...ctx,
+      config: { ...ctx.config, oauth: { ...OAUTH, refreshToken: 'not-used-for-60-days' } },
+    }
+    expect(await failureOf(connector.check(dead))).toMatchObject({ code: 'auth' })
+  })
+
+  const limits: [string, object][] = [
+    ['2', { code: 'rate_limited', retry: { afterMs: 2000 } }],
+    ['36000', { code: 'quota' }],
+  ]
+  test.each(limits)('429 with a window that ends in %s s', async (reset, expected) => {
+    const world = await open()
+    const ctx = ctxOf(world)
+    const headers = { 'x-ratelimit-reset': reset, 'x-ratelimit-remaining': '0' }
+    const full: Context = {
+      ...ctx,
+      fetch: async () => new Response('{"success":false}', { status: 429, headers }),
+    }
+    expect(await failureOf(connector.check(full))).toMatchObject(expected)
+  })
+
+  test('too many searches are waited for as long as Pipedrive says', async () => {
+    const ctx = ctxOf(await open())
+    await crm.match(commonCall(), ctx, [])
+    expect(await failureOf(crm.match(commonCall(), ctx, []))).toMatchObject({
+      code: 'rate_limited',
+      retry: { afterMs: 2000 },
+    })
+  })
+})

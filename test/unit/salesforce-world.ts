@@ -1,0 +1,111 @@
+import { expect } from 'vitest'
+import { salesforce, type Values } from '../../connectors/salesforce/client.ts'
+import { connector } from '../../connectors/salesforce/connector.ts'
+import type { Analysis } from '../../src/call/analysis.ts'
+import type { Call } from '../../src/call/call.ts'
+import type { CrmRecord, PlannedPart, WritePart } from '../../src/connector/crm-role.ts'
+import { loadSubject } from '../kit/connector/fixtures.ts'
+import { readFolder } from '../kit/connector/folder.ts'
+import { CUSTOMER, commonCall, SAMPLE_ANALYSIS } from '../kit/connector/samples.ts'
+import { openWorld, type World, type WorldOptions } from '../kit/connector/world.ts'
+
+/** One org for the tests of the connector of Salesforce. */
+
+export type Settings = Record<string, unknown>
+export type Context = Parameters<typeof connector.check>[0]
+
+const subject = loadSubject(connector, readFolder(new URL('../../connectors/salesforce/', import.meta.url)))
+export const SETTINGS = subject.settings
+export const crm = connector.crm ?? expect.fail('salesforce is a CRM')
+
+export const open = (settings: Settings = {}, options: WorldOptions = {}) =>
+  openWorld({ ...subject, settings: { ...subject.settings, ...settings } }, options)
+export const ctxOf = (world: World, signal?: AbortSignal) => world.context(signal) as Context
+export const mapContext = (settings: Settings = {}) => ({
+  connection: 'acme',
+  config: connector.config.parse({ ...subject.settings, ...settings }),
+  region: 'FR',
+})
+
+export const recordOf = (call: Partial<Call>, analysis: Analysis | null = null): CrmRecord => ({
+  call: { ...commonCall(), ...call },
+  analysis,
+  target: null,
+  fields: {},
+  logged: null,
+})
+export const fresh = (part: PlannedPart, externalId: string | null = null): WritePart => ({
+  ...part,
+  externalId,
+  idempotencyKey: `wbk_1-${part.key}`,
+})
+export const partOf = (parts: readonly PlannedPart[], key: string): PlannedPart =>
+  parts.find((part) => part.key === key) ?? expect.fail(`no part ${key}`)
+export const callOf = (record: CrmRecord, settings: Settings = {}) =>
+  partOf(crm.plan(record, mapContext(settings)), 'call')
+export const books = (world: World, kind: string) =>
+  world.sandbox.book().filter((entry) => entry.kind === kind)
+export const bookOf = (world: World, id: string) =>
+  world.sandbox.book().find((entry) => entry.id === id)?.fields ?? expect.fail(`no record ${id}`)
+
+/** As somebody else in the org would make it. */
+export const make = (world: World, type: string, values: Values) =>
+  salesforce(ctxOf(world)).create(type, values)
+
+export interface Asked {
+  method: string
+  path: string
+  query: string
+  headers: Record<string, string>
+  body: unknown
+}
+
+/** What was asked of Salesforce, in order. */
+export function spied(world: World): { ctx: Context; asked: Asked[] } {
+  const ctx = ctxOf(world)
+  const asked: Asked[] = []
+  return {
+    asked,
+    ctx: {
+      ...ctx,
+      fetch: (url, init) => {
+        const { pathname, searchParams } = new URL(url)
+        const { method = 'GET', headers = {}, body } = init ?? {}
+        asked.push({
+          method,
+          path: pathname.replace('/services/data/v67.0', ''),
+          query: searchParams.get('q') ?? '',
+          headers,
+          body: typeof body === 'string' ? JSON.parse(body) : body,
+        })
+        return ctx.fetch(url, init)
+      },
+    },
+  }
+}
+
+/** A refusal as Salesforce words it. */
+export const refusing = (status: number, errorCode: string, message = 'stand-in refusal') => ({
+  kind: 'status' as const,
+  status,
+  body: [{ message, errorCode, fields: [] }],
+})
+
+/** An org with a contact who carries the customer’s number, and a call of that contact. */
+export async function ready(settings: Settings = {}) {
+  const world = await open(settings)
+  const id = world.sandbox.addContact?.({ name: 'Jean', phone: CUSTOMER }) ?? ''
+  const record: CrmRecord = { ...recordOf({}, SAMPLE_ANALYSIS), target: { type: 'contact', id } }
+  const part = (key: string) => partOf(crm.plan(record, mapContext(settings)), key)
+  const writeCall = (more: Partial<CrmRecord> = {}, externalId: string | null = null) => {
+    const told = { ...record, ...more }
+    return crm.write(fresh(callOf(told, settings), externalId), told, {}, ctxOf(world))
+  }
+  return { world, record, part, id, writeCall }
+}
+/** The activities that carry our key. */
+export const task = (world: World, key = 'wbk_1-call') =>
+  world.sandbox
+    .book()
+    .filter((entry) => entry.key === key)
+    .map(({ fields }) => fields)
