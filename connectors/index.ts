@@ -59,7 +59,7 @@ export const connectorInfo: Readonly<Record<ConnectorId, ConnectorInfo>> = {
     name: 'Aircall',
     docs: 'https://developer.aircall.io/api-references/',
     roles: ['telephony'],
-    can: ['telephony.webhook', 'telephony.recording', 'telephony.calls'],
+    can: ['telephony.webhook', 'telephony.recording', 'telephony.calls', 'telephony.subscribe'],
   },
   'amazon-connect': {
     name: 'Amazon Connect',
