@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
-import { UNUSED_BY_JSFORCE } from './src/cli/worker-bundle.ts'
+import { isUnused } from './src/cli/worker-jsforce.ts'
 import { AT_ONCE } from './vitest.node.config.ts'
 
 // Offline, and without a trace: wrangler would ask for the location of this machine, count its use, and keep its log and a
@@ -16,18 +16,16 @@ Object.assign(process.env, {
   XDG_CONFIG_HOME: folder,
 })
 
-/**
- * What of jsforce a deployed Worker does without: undici does not even load in workerd. The library is bundled for the tests as
- * it is for a Worker.
- */
+/** jsforce as a Worker has it: what it loads and never runs would not load in workerd. */
+const standIn = resolve('src/worker/no-node.ts')
 const jsforce = {
   enabled: true,
   include: ['jsforce/lib/connection.js', 'jsforce/lib/util/promise.js'],
   rolldownOptions: {
     plugins: [
       {
-        name: 'left out',
-        resolveId: (name: string) => (UNUSED_BY_JSFORCE.test(name) ? resolve('src/worker/no-node.ts') : null),
+        name: 'lean jsforce',
+        resolveId: (name: string, importer = '') => (isUnused(name, importer) ? standIn : null),
       },
     ],
   },

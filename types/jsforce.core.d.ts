@@ -16,8 +16,8 @@ export declare class Connection {
   upsert(type: string, record: object, field: string): Promise<unknown>
   describe(type: string): Promise<unknown>
 }
-// faye's, which has no types; what is used of it stands where it is used.
-export declare const Client: new <Client>(url: string, options: object) => Client
+// faye's: what is used of it stands where it is used.
+export declare const Client: new (url: string, options: object) => object
 export declare const StreamingExtension: {
   AuthFailure: new (failed: (message: unknown) => void) => object
   Replay: new (channel: string, from: number) => object

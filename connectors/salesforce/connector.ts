@@ -7,6 +7,7 @@ import { salesforce } from './client.ts'
 import { listCalls, lookUpCalls } from './inbound/read.ts'
 import { fetchRecording } from './inbound/recording.ts'
 import { listenToChanges } from './inbound/streaming.ts'
+import { sourceWarnings } from './inbound/warnings.ts'
 import { webhook } from './inbound/webhook.ts'
 import { newContact, plan, recordUrl } from './map.ts'
 import { config } from './schema.ts'
@@ -16,7 +17,12 @@ export const connector = defineConnector({
   name: 'Salesforce',
   docs: 'https://developer.salesforce.com/docs/atlas.en-us.252.0.object_reference.meta/object_reference/sforce_api_objects_task.htm',
   config,
-  check,
+  async check(ctx) {
+    const { says, warnings = [] } = await check(ctx)
+    // Described a moment ago: no request more.
+    const task = await salesforce(ctx).describe('Task')
+    return { says, warnings: [...warnings, ...sourceWarnings(task, ctx.config)] }
+  },
   // All that the org's users and programs send counts against one limit, which differs by licence: only the operator knows
   // how much of it is ours.
   budgets: ({ requestsPerDay }) =>

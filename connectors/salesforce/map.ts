@@ -96,7 +96,8 @@ export function newContact(call: Call, { config, region }: MapContext<Config>): 
     Phone: phone,
     Email: email,
   })
-  return { key: 'contact', kind: 'contact', fields }
+  const type = config.unknownCallerAs.toLowerCase()
+  return { key: 'contact', kind: 'contact', type, fields }
 }
 
 function callFields({ call, analysis, fields, logged }: CrmRecord, config: Config): Fields {
@@ -158,15 +159,12 @@ export function updatable(kind: 'call' | 'task', fields: Fields): Fields {
 /** Where the activity stands: a person under `WhoId`, anything else under `WhatId`, and nothing beside a lead. */
 export function placeOf(target: CrmRecord['target']): Fields {
   if (!target) return {}
-  return personOf(target) === null ? { WhatId: target.id } : { WhoId: target.id }
+  return isPerson(target) ? { WhoId: target.id } : { WhatId: target.id }
 }
 
-/** By the first three characters of the id, which name its object: a created contact may be a lead. */
-function personOf({ type, id }: { type: string; id: string }): 'Contact' | 'Lead' | null {
-  if (id.startsWith('003')) return 'Contact'
-  if (id.startsWith('00Q')) return 'Lead'
-  if (id.startsWith('001')) return null
-  return /^contact$/i.test(type) ? 'Contact' : /^lead$/i.test(type) ? 'Lead' : null
+/** By the first three characters of the id, which name its object: what is called a contact may be an account. */
+function isPerson({ type, id }: { type: string; id: string }): boolean {
+  return /^00[3Q]/.test(id) || (!id.startsWith('001') && /^(?:contact|lead)$/i.test(type))
 }
 
 // ── The CRM's own record of the call ────────────────────────────────────────────────────────────────────────────────

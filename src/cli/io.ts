@@ -8,8 +8,6 @@ export interface Io {
   err(line: string): void
   /** One JSON object per line. */
   json(value: unknown): void
-  /** One line that the next one takes the place of, where a person watches; an empty one takes it away. */
-  progress(line: string): void
   /** Coloured where the stream is a terminal that wants it (NO_COLOR, FORCE_COLOR). */
   paint(format: Format, text: string): string
   paintErr(format: Format, text: string): string
@@ -31,10 +29,6 @@ export function createIo(options: { debug: boolean }): Io {
     },
     json: (value) => {
       process.stdout.write(`${JSON.stringify(value)}\n`)
-    },
-    progress: (line) => {
-      if (process.stderr.isTTY)
-        process.stderr.write(`\r\u001b[K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`)
     },
     paint: (format, text) => styleText(format, text, { stream: process.stdout }),
     paintErr: (format, text) => styleText(format, text, { stream: process.stderr }),

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import type { BuildFailure, BuildOptions, Metafile, Plugin } from 'esbuild'
 import { CordboardError } from '../errors.ts'
+import { leanJsforce } from './worker-jsforce.ts'
 
 /**
  * Bundles the module of a Worker into files that workerd loads one by one: what is behind an `import()` is evaluated when it
@@ -28,7 +29,7 @@ export async function bundleWorker(module: string, folder: string): Promise<Work
     ...OPTIONS,
     entryPoints: { worker: module },
     outdir: folder,
-    plugins: [leftOut(cordboard), lazyNumberingPlans, builtins],
+    plugins: [leftOut(cordboard), leanJsforce(own('worker/no-node')), lazyNumberingPlans, builtins],
   })
   // Few configurations import anything else. The second time, the words for what is wrong are the right ones.
   const made = await build(options('worker/configuration'))
@@ -72,8 +73,7 @@ const OPTIONS = {
   supported: { using: true },
   conditions: ['workerd', 'worker', 'browser'],
   platform: 'browser',
-  // jsforce asks its process for its log level when it is loaded: there is none here.
-  define: { 'process.env.NODE_ENV': '"production"', 'process.env': '{}', global: 'globalThis' },
+  define: { 'process.env.NODE_ENV': '"production"' },
   external: ['cloudflare:*'],
   metafile: true,
   write: false,
@@ -96,10 +96,6 @@ async function loadEsbuild() {
 const own = (path: string) =>
   fileURLToPath(new URL(`../../src/${path}${extname(import.meta.url)}`, import.meta.url))
 
-/** What jsforce would send, stream and parse with. */
-export const UNUSED_BY_JSFORCE =
-  /^(?:undici|xml2js|csv-(?:parse|stringify)(?:\/sync)?|form-data|events|stream|crypto|querystring|fs|path|child_process|util)$/
-
 /**
  * What a configuration imports as `cordboard` is this program. zod comes without its fifty languages and its compiler, and
  * HubSpot's client without the HTTP of its own that it never uses here: no bundler leaves them out by itself.
@@ -111,9 +107,6 @@ function leftOut(cordboard: string): Plugin {
       onResolve({ filter: /^cordboard$/ }, () => ({ path: own(cordboard) }))
       onResolve({ filter: /^zod$/ }, () => ({ path: own('worker/zod/index') }))
       onResolve({ filter: /\/services\/http\/Transport$/ }, () => ({ path: own('worker/no-transport') }))
-      onResolve({ filter: UNUSED_BY_JSFORCE }, ({ importer }) =>
-        /[\\/]node_modules[\\/]jsforce[\\/]/.test(importer) ? { path: own('worker/no-node') } : undefined,
-      )
     },
   }
 }

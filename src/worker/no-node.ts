@@ -1,7 +1,7 @@
 /**
  * In the place of the Node modules and libraries that jsforce loads for its own HTTP, its streams, SOAP and CSV: none of them
- * is used here, its REST requests go through `ctx.fetch`. Emitters work, since its connection is one; all else is only there
- * for classes to be derived from. 736 KB of undici alone stay out of the Worker.
+ * is used here: its REST requests go through `ctx.fetch`. Emitters work, since its connection is one; all else is only there
+ * for classes to be derived from. src/cli/worker-jsforce.ts puts it there.
  */
 
 type Listener = (...values: unknown[]) => void

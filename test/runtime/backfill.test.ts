@@ -98,12 +98,20 @@ it('reads a vendor’s list without a server, counts, and stores nothing twice',
 }, 60_000)
 
 it('says what is wrong with what was asked for', async () => {
-  const [nobody, later, none, hook] = await Promise.all([
+  const unknown = 'bfl_01JDX3M8E0W5H4ZK6R2T9QYBVC'
+  const [nobody, later, none, hook, stop, batch] = await Promise.all([
     cordboard('backfill', 'nobody', '--since', '3d'),
     cordboard('backfill', 'phone', '--since', '3d', '--until', '4d'),
     cordboard('backfill', 'phone'),
     cordboard('subscribe', 'phone'),
+    cordboard('backfill', '--stop', unknown),
+    cordboard('import', '--stop', unknown.replace('bfl', 'imp')),
   ])
+  expect([stop.code, stop.err]).toEqual([
+    1,
+    expect.stringContaining(`There is no backfill ${unknown} under way`),
+  ])
+  expect([batch.code, batch.err]).toEqual([1, expect.stringContaining('There is no batch imp_')])
   expect([nobody.code, nobody.err]).toEqual([1, expect.stringContaining('There is no connection nobody')])
   expect([later.code, later.err]).toEqual([2, expect.stringContaining('since must lie before until')])
   expect([none.code, none.err]).toEqual([2, expect.stringContaining('--since')])

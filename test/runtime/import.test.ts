@@ -52,7 +52,6 @@ async function importing(...words: string[]): Promise<{ code: number; out: strin
     out: tell('out'),
     err: tell('err'),
     json: (value) => tell('out')(JSON.stringify(value)),
-    progress: () => undefined,
     paint: plain,
     paintErr: plain,
     canAsk: false,

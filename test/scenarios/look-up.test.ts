@@ -102,6 +102,23 @@ test('one that is gone meanwhile takes nothing from the others', async () => {
   expect(await it.store.db.selectFrom('issues').selectAll().execute()).toEqual([])
 })
 
+test('an answer that is no call is kept as unreadable, with an issue, and nothing of it is merged', async () => {
+  await using it = await open()
+  await it.vendor('desk').app.request('/calls', {
+    method: 'POST',
+    headers: { authorization: `Bearer ${DESK_SETTINGS.token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ phone: '+33639980001', startedAt: 'yesterday' }),
+  })
+  const [wrong] = it.held('desk', 'call')
+  await it.send('desk', deskWebhook({ calls: [wrong?.id ?? ''] }))
+  await it.settle()
+  expect(await callsHere(it)).toEqual([])
+  const delivery = await it.store.db.selectFrom('deliveries').select(['state', 'reason']).executeTakeFirst()
+  expect(delivery).toEqual({ state: 'unreadable', reason: expect.stringContaining('startedAt') })
+  const issues = await it.store.db.selectFrom('issues').select(['kind', 'code', 'state']).execute()
+  expect(issues).toEqual([{ kind: 'look_up', code: 'invalid_payload', state: 'open' }])
+})
+
 test('the CRM’s own record is the one that is written to: nothing in it is replaced, none is made beside it', async () => {
   await using it = await open()
   it.vendor('desk').addContact?.({ name: 'Anne', phone: '+33639980001' })

@@ -218,6 +218,45 @@ describe('a session', () => {
     const alone = fold(read(JSON.stringify(left)))
     expect(alone.result).toBe(ended ? 'no_answer' : undefined)
   })
+
+  /** The one party of a fixture, changed. */
+  function changed(name: string, party: Record<string, unknown>, status: Record<string, unknown> = {}) {
+    const notice = JSON.parse(bodyOf(name))
+    const [first] = notice.body.parties
+    Object.assign(first, party)
+    Object.assign(first.status, status)
+    return read(JSON.stringify(notice))
+  }
+  it.each([
+    ['Rejected', false],
+    ['TargetBusy', false],
+    ['InternalError', true],
+  ])('of a queue whose agent left for %s ends: %s', (reason, ended) => {
+    const events = changed('inbound-disconnected', { queueCall: true }, { reason })
+    expect(progressOf(events).ended).toBe(ended)
+    expect(fold(events).result).toBe(ended ? 'failed' : undefined)
+  })
+  it.each(['VoiceMail', 'VoiceMailScreening'])('that is at %s is a voicemail when it ends', (code) => {
+    const events = [...changed('inbound-answered', {}, { code }), ...told('inbound-disconnected')]
+    expect(fold(events).result).toBe('voicemail')
+  })
+  it('names its customer only where the name is no number', () => {
+    const named = (name: string) =>
+      fold(changed('inbound-setup', { from: { phoneNumber: '+33639980142', name } })).customer?.name
+    expect(named('Jean Dupont')).toBe('Jean Dupont')
+    expect(named('+33 6 39-98 (0142).')).toBeUndefined()
+  })
+  it.each([
+    ['Answered', undefined, 'pending'],
+    ['Gone', undefined, 'ready'],
+    ['Gone', true, 'pending'],
+    ['Disconnected', false, 'ready'],
+    ['Disconnected', true, 'pending'],
+  ])('%s with a recording whose active is %s has it %s', (code, active, state) => {
+    const recordings = [{ id: '9001', ...(active === undefined ? {} : { active }) }]
+    const events = changed('inbound-answered', { recordings }, { code })
+    expect(fold(events).recordings).toMatchObject([{ key: '9001', state }])
+  })
 })
 
 describe('the question for the address', () => {
@@ -286,6 +325,12 @@ describe('the call log', () => {
     ['Hang Up', 'inbound', 'abandoned'],
     ['Hang Up', 'outbound', 'no_answer'],
     ['Declined', 'inbound', 'rejected'],
+    ['Voicemail', 'inbound', 'voicemail'],
+    ['Busy', 'outbound', 'busy'],
+    ['No Answer', 'outbound', 'no_answer'],
+    ['Rejected', 'inbound', 'rejected'],
+    ['Blocked', 'inbound', 'rejected'],
+    ['Abandoned', 'inbound', 'abandoned'],
     ['Wrong Number', 'outbound', 'failed'],
     ['constructor', 'inbound', 'failed'],
     ['Unknown', 'inbound', undefined],

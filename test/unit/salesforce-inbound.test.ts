@@ -6,6 +6,7 @@ import { ACKNOWLEDGED } from '../../connectors/salesforce/inbound/outbound-messa
 import { listCalls, lookUpCalls, type Query } from '../../connectors/salesforce/inbound/read.ts'
 import { fetchRecording } from '../../connectors/salesforce/inbound/recording.ts'
 import { inboundKeys } from '../../connectors/salesforce/inbound/schema.ts'
+import { sourceWarnings } from '../../connectors/salesforce/inbound/warnings.ts'
 import { webhook } from '../../connectors/salesforce/inbound/webhook.ts'
 import { type CallEvent, callEvent } from '../../src/call/facts.ts'
 import { foldEvents, progressOf } from '../../src/call/merge.ts'
@@ -646,5 +647,35 @@ describe('a recording', () => {
   it('is no page to log in', async () => {
     const page = () => new Response('<html>', { headers: { 'content-type': 'text/html; charset=utf-8' } })
     expect(await fetched(HOSTS, page)).toMatchObject({ code: 'forbidden' })
+  })
+})
+
+describe('the check', () => {
+  const { config } = settingsOf(MESSAGE)
+  const names = (fields: readonly string[]) => fields.map((name) => ({ name }))
+  const all = names([
+    ...'Id Subject TaskSubtype CallType CallDurationInSeconds CallDisposition CallObject IsClosed WhoId WhatId'.split(
+      ' ',
+    ),
+    ...'AccountId OwnerId CreatedDate LastModifiedDate Number__c Recording_URL__c Cordboard_Key__c'.split(
+      ' ',
+    ),
+  ])
+  const whats = (task: { name: string }[], settings: Settings) =>
+    sourceWarnings(task, schema.parse(settings)).map(({ what }) => what)
+
+  it('says nothing where all is well, and where no calls are taken', () => {
+    expect(sourceWarnings(all, config)).toEqual([])
+    const { calls: _, ...none } = MESSAGE
+    expect(whats([], none)).toEqual([])
+  })
+
+  it('names fields that are not there, that nothing tells of calls, and that no host is named', () => {
+    const hidden = all.filter(({ name }) => !['Number__c', 'CallType'].includes(name))
+    expect(whats(hidden, MESSAGE)).toEqual([expect.stringMatching(/hidden: CallType, Number__c$/)])
+    const { inbound: _, ...deaf } = MESSAGE
+    expect(whats(all, deaf)).toEqual([expect.stringContaining('Nothing tells of calls')])
+    const { recordingHosts: __, ...calls } = MESSAGE.calls ?? {}
+    expect(whats(all, { ...MESSAGE, calls })).toEqual([expect.stringContaining('No recording is fetched')])
   })
 })

@@ -240,7 +240,10 @@ describe('where the org is', () => {
   test.each(strange)('a token for %s is sent nowhere', async (instanceUrl) => {
     const { through, sent } = wire()
     const world = await open({ instanceUrls: [instanceUrl] }, { through })
-    expect(await failureOf(anything(world))).toMatchObject({ code: 'blocked_address' })
+    expect(await failureOf(anything(world))).toMatchObject({
+      code: 'blocked_address',
+      message: 'Salesforce: the token is for a host that is not the login’s',
+    })
     expect(sent.map(({ path }) => path)).toEqual([TOKEN])
   })
 })

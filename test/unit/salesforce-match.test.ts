@@ -144,9 +144,9 @@ describe('what the rule of a flow asks for', () => {
   const agentId = '005d00000000002AAA'
 
   test('the agent is the owner, by e-mail address or as the operator says', async () => {
-    const byName = async (settings: Settings) => {
+    const byName = async (settings: Settings, call: Partial<Call> = {}) => {
       const world = await open({ users, records: two(agentId), ...settings })
-      const found = await crm.match(commonCall(), ctxOf(world), ['owner is the agent'])
+      const found = await crm.match({ ...commonCall(), ...call }, ctxOf(world), ['owner is the agent'])
       return Object.fromEntries(found.map(({ name, isAgents }) => [name, isAgents]))
     }
     expect(await byName({})).toEqual({ theirs: true, other: false })
@@ -155,7 +155,8 @@ describe('what the rule of a flow asks for', () => {
       other: false,
     })
     // Whoever stands in for an agent that is no user is not the agent.
-    expect(await byName({ users: [], owners: { fallback: agentId } })).toEqual({
+    const nameless = { agent: { name: 'Alice' } }
+    expect(await byName({ users: [], owners: { fallback: agentId } }, nameless)).toEqual({
       theirs: undefined,
       other: undefined,
     })

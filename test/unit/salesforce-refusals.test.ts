@@ -131,6 +131,15 @@ describe('what Salesforce refuses', () => {
     }
   })
 
+  test('a text that is too long is not quoted whole', async () => {
+    const { world, writeCall } = await ready()
+    const message = 'Comments: data value too large: My card is lost\nand so am I (max length=32000)'
+    world.sandbox.fail({ fault: refusing(400, 'STRING_TOO_LONG', message), method: 'PATCH' })
+    expect((await failureOf(writeCall()))?.vendorSaid).toBe(
+      'STRING_TOO_LONG: Comments: data value too large (max length=32000)',
+    )
+  })
+
   test('neither secrets nor numbers nor names stand in an error', async () => {
     const { world, writeCall } = await ready()
     const body = [

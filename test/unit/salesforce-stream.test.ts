@@ -14,8 +14,8 @@ import { asCordboardError, type CordboardError } from '../../src/errors.ts'
 import { createHttpFetch } from '../../src/node/http-fetch.ts'
 
 /** The faye that jsforce brings: its server is the stand-in of Salesforce's CometD. */
-const require = createRequire(createRequire(import.meta.url).resolve('jsforce/lib/connection.js'))
-const faye = require('faye') as {
+const ofJsforce = createRequire(createRequire(import.meta.url).resolve('jsforce/lib/connection.js'))
+const faye = ofJsforce('faye') as {
   NodeAdapter: new (
     options: object,
   ) => {
@@ -148,10 +148,10 @@ async function org() {
 function listener(
   { instanceUrl }: { instanceUrl: string },
   from: string | null,
-  options: { take?: (heard: Heard) => Promise<void>; renewed?: string[] } = {},
+  options: { take?: (heard: Heard) => Promise<void>; renewed?: string[]; keys?: object } = {},
 ) {
   const controller = new AbortController()
-  const settings = config.parse({ ...KEYS, baseUrl: instanceUrl })
+  const settings = config.parse({ ...KEYS, baseUrl: instanceUrl, ...options.keys })
   const host = new URL(instanceUrl).host
   const ctx = createContext({
     connection: {
@@ -284,6 +284,17 @@ describe('listening to changes', () => {
     const error = await listener(there, null).ended
     expect(error).toMatchObject({ code: 'forbidden' })
     expect(error.fix).toContain('Change Data Capture')
+  })
+
+  it('is refused where no call would be taken', async () => {
+    const there = await org()
+    expect(await listener(there, null, { keys: { calls: undefined } }).ended).toMatchObject({
+      code: 'config',
+    })
+    expect(there.state.asked).toEqual([])
+    const all = listener(there, null, { keys: { calls: undefined, changeChannel: '/data/ChangeEvents' } })
+    await subscribed(there)
+    await all.stop()
   })
 
   it('ends when it is told to', async () => {

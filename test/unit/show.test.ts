@@ -39,7 +39,6 @@ async function show(flags: Record<string, boolean>): Promise<string> {
     err: (line) => lines.push(line),
     json: (value) => lines.push(JSON.stringify(value)),
     paint: (_, text) => text,
-    progress: () => undefined,
     paintErr: (_, text) => text,
     canAsk: false,
     columns: 110,

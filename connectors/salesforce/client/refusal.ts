@@ -87,8 +87,9 @@ export async function refusal(
   const [said] = refusals.safeParse(jsonOf(text)).data ?? []
   const errorCode = status === 300 ? 'MULTIPLE_CHOICES' : (said?.errorCode ?? `HTTP_${status}`)
   const judged = judge(errorCode, said, status, random)
-  // Its words alone: what else stands in the answer may name people.
-  const words = said === undefined ? text : `${errorCode}: ${said.message ?? ''}`
+  // Its words alone, without the value that was too long: what else stands in the answer may be what somebody said.
+  const message = (said?.message ?? '').replace(/(data value too large): .*(\(max length=\d+\))/s, '$1 $2')
+  const words = said === undefined ? text : `${errorCode}: ${message}`
   const failed = await failOn(
     new Response(words || null, { status: status === 300 ? 400 : status, headers }),
     {

@@ -56,11 +56,6 @@ export async function* listCalls(
   for await (const page of query(soql)) yield await asEvents(page.map(rowOf), calls, query, ctx)
 }
 
-/** One row, so that a field that is not there, or hidden, is found before a call needs it. */
-export async function tryTaskFields(query: Query, { config }: Pick<Context, 'config'>): Promise<void> {
-  if (config.calls) await all(query, `SELECT ${taskFields(config, config.calls)} FROM Task LIMIT 1`)
-}
-
 async function asEvents(
   tasks: readonly Row[],
   calls: CallSource,

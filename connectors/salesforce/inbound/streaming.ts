@@ -25,7 +25,7 @@ const MOST_FAILURES = 5
 /** Heard, and not yet stored. */
 const MOST_WAITING = 1_000
 
-/** What is used of faye 1.4.1, which has no types; underscored names are its own. */
+/** What is used of faye 1.4.1; underscored names are its own. */
 interface FayeClient {
   _advice: { reconnect?: string }
   _dispatcher: FayeDispatcher
@@ -35,9 +35,11 @@ interface FayeClient {
   subscribe(
     channel: string,
     listener: (data: unknown) => void,
-  ): { errback(failed: (error: unknown) => void): void }
+  ): { callback(done: () => void): void; errback(failed: (error: unknown) => void): void }
   disconnect(): unknown
 }
+const isFaye = (client: object): client is FayeClient => '_dispatcher' in client && '_advice' in client
+
 interface FayeDispatcher {
   _transport?: { _httpClient: HttpClient; batching: boolean }
   selectTransport(types: readonly string[]): void
@@ -51,6 +53,11 @@ export async function listenToChanges(
   ctx: Context,
   access: Access,
 ): Promise<never> {
+  if (!ctx.config.calls && ctx.config.changeChannel === '/data/TaskChangeEvent') {
+    throw new CordboardError('config', 'This connection takes no calls from Salesforce', {
+      fix: 'Configure calls, or a changeChannel that tells of more than tasks',
+    })
+  }
   let mark = from
   let isRenewed = false
   let current = await access()
@@ -86,7 +93,8 @@ async function hold(
   const { apiVersion, changeChannel: channel } = ctx.config
   const url = `${instanceUrl}/cometd/${apiVersion}`
   const { promise, reject } = Promise.withResolvers<never>()
-  const client: FayeClient = new Client(url, {})
+  const client: object = new Client(url, {})
+  if (!isFaye(client)) throw new CordboardError('internal', 'Salesforce: faye is not as it was in 1.4.1')
   // Not by jsforce's `createClient`: it begins by trying a web socket, which nothing of ours looks at.
   client.disable('websocket')
   client.setHeader('Authorization', `OAuth ${bearer}`)
@@ -129,6 +137,7 @@ async function hold(
         },
       )
   })
+  subscription.callback(() => ctx.log.info('listening to changes', { connection: ctx.connection, channel }))
   subscription.errback((error) => reject(refusedWith(error)))
   try {
     return await promise

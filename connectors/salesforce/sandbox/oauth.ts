@@ -20,7 +20,7 @@ export interface OAuthOptions {
 /** The public half of a key. */
 const RSA = z.object({ kty: z.string(), n: z.string(), e: z.string() })
 
-const ORG = '00Dd0000000stndEAA'
+export const ORG = '00Dd0000000stndEAA'
 const USER = '005d0000000standAA'
 
 export const identityOf = (baseUrl: string): string => `${baseUrl}/id/${ORG}/${USER}`

@@ -1,5 +1,6 @@
 import type { SampleCall, SandboxWebhook } from '../../../src/connector/sandbox.ts'
 import type { Config } from '../schema.ts'
+import { ORG } from './oauth.ts'
 import type { Row, Value } from './objects.ts'
 
 /** What a dialler inside the CRM would log, and what Salesforce tells of it. */
@@ -43,9 +44,7 @@ export function logCall(call: SampleCall, org: Org): SandboxWebhook[] {
   return told(task, org)
 }
 
-const ORG_ID = '00D000000000001EAA'
-
-function told(task: Row, { account: { inbound, calls, orgId = ORG_ID } }: Org): SandboxWebhook[] {
+function told(task: Row, { account: { inbound, calls, orgId = ORG } }: Org): SandboxWebhook[] {
   if (!inbound || !calls) return []
   if (inbound.by === 'signed JSON') {
     const headers = { 'content-type': 'application/json' }

@@ -4,6 +4,7 @@ import { defineCommand, jsonOption, targetOptions } from '../command.ts'
 import { EXIT } from '../exit.ts'
 import type { Io } from '../io.ts'
 import { wrong } from '../parse.ts'
+import { createProgress } from '../progress.ts'
 import { openTarget, type Target, type TargetFlags } from '../target.ts'
 import { untilInterrupted } from '../until-stopped.ts'
 import { instantOf } from '../when.ts'
@@ -78,27 +79,30 @@ async function follow(target: Target, begun: Backfill, signal: AbortSignal, io: 
   let now = begun
   let movedAt = Date.now()
   let hasTold = false
+  const progress = createProgress(io)
   while (now.state === 'running' && !signal.aborted) {
-    io.progress(progressText(now))
+    progress.show('list', shareOf(now), progressText(now))
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
     const next: Backfill = await target.get(`/v1/backfills/${now.id}`)
     if (next.reachedAt !== now.reachedAt) movedAt = Date.now()
     if (!hasTold && Date.now() - movedAt > QUIET_MS) {
       hasTold = true
-      io.progress('')
+      progress.end()
       io.err(next.reason ?? 'Nothing has come yet: the vendor is slow, or no worker runs (cordboard doctor)')
     }
     now = next
   }
-  io.progress('')
+  progress.end()
   return now
 }
 
-function progressText({ reachedAt, since, until, listed, new: fresh }: Backfill): string {
+function shareOf({ reachedAt, since, until }: Backfill): number {
   const [from, to] = [Date.parse(since), Date.parse(until)]
-  const share = Math.floor(((Date.parse(reachedAt) - from) / (to - from)) * 100)
-  return `${share} %  up to ${reachedAt.slice(0, 16).replace('T', ' ')}  ${listed} calls, ${fresh} new`
+  return (Date.parse(reachedAt) - from) / (to - from)
 }
+
+const progressText = ({ reachedAt, listed, new: fresh }: Backfill) =>
+  `up to ${reachedAt.slice(0, 16).replace('T', ' ')}  ${listed} calls, ${fresh} new`
 
 function report(backfill: Backfill, target: Target, json: boolean, io: Io): number {
   const { state, listed, new: fresh, known, events, id, code, reason } = backfill

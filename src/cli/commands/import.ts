@@ -6,9 +6,10 @@ import type { Batch, Page, RowVerdict } from '../answers.ts'
 import { defineCommand, jsonOption, targetOptions } from '../command.ts'
 import { EXIT } from '../exit.ts'
 import { type Part, partsOf } from '../import/parts.ts'
-import { bytesText, createProgress, type Progress } from '../import/progress.ts'
 import { handIn } from '../import/upload.ts'
 import type { Io } from '../io.ts'
+import { wrong } from '../parse.ts'
+import { bytesText, createProgress, type Progress } from '../progress.ts'
 import { table } from '../table.ts'
 import { openTarget, type Target } from '../target.ts'
 import { untilInterrupted } from '../until-stopped.ts'
@@ -19,7 +20,7 @@ const PAGE = '200'
 const MOST_SHOWN = 20
 
 export const command = defineCommand({
-  usage: 'import <calls.csv> [--audio FOLDER|ZIP] [--verdicts FILE]',
+  usage: 'import <calls.csv> [--audio FOLDER|ZIP] [--verdicts FILE] | --stop ID',
   about:
     'Hands in the calls of a CSV, with their recordings from a folder or a ZIP. Cut off, the same command goes on; a row that was taken makes no second call.',
   examples: [
@@ -31,19 +32,22 @@ export const command = defineCommand({
     audio: { type: 'string', value: 'PATH', about: 'folder or ZIP with the recordings that the rows name' },
     connection: { type: 'string', value: 'ID', about: 'which takes them; needed where there are several' },
     verdicts: { type: 'string', value: 'FILE', about: 'writes what became of each row, as a CSV' },
+    stop: { type: 'string', value: 'ID', about: 'take no more rows of this batch; those before are taken' },
     ...jsonOption,
     ...targetOptions,
   },
-  args: [1, 1],
-  async run({ flags, args: [path = ''], io }) {
+  args: [0, 1],
+  async run({ flags, args: [path], io }) {
+    if (path === undefined && flags.stop === undefined) throw wrong('import', 'import needs a CSV')
     const target = await openTarget(flags, io)
     if (typeof target === 'number') return target
+    if (flags.stop !== undefined) return stopped(target, flags.stop, flags.json === true, io)
     const signal = untilInterrupted()
     const progress = createProgress(io)
     const told = createTold(io, flags.json === true, flags.verdicts && resolve(io.cwd, flags.verdicts))
     try {
       const audio = flags.audio === undefined ? undefined : resolve(io.cwd, flags.audio)
-      for await (const part of partsOf(resolve(io.cwd, path), audio)) {
+      for await (const part of partsOf(resolve(io.cwd, path ?? ''), audio)) {
         const batch = await upload(target, part, flags.connection, progress, signal)
         if (!target.works) {
           told.waits(batch)
@@ -63,6 +67,18 @@ export const command = defineCommand({
     }
   },
 })
+
+async function stopped(target: Target, id: string, json: boolean, io: Io): Promise<number> {
+  try {
+    const batch: Batch = await target.post(`/v1/batches/${encodeURIComponent(id)}/stop`, {})
+    const { taken, known, refused } = batch.rows
+    if (json) io.json(batch)
+    else io.out(`${id} was stopped at line ${batch.line}: ${taken} taken, ${known} known, ${refused} refused`)
+    return EXIT.ok
+  } finally {
+    await target.close()
+  }
+}
 
 function upload(
   target: Target,

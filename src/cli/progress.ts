@@ -1,6 +1,6 @@
-import type { Io } from '../io.ts'
+import type { Io } from './io.ts'
 
-/** One moving line on a terminal; elsewhere a line now and then. */
+/** How far something has come: one moving line on a terminal; elsewhere a line now and then. Never on stdout. */
 export interface Progress {
   show(what: string, share: number, says: string): void
   /** Before something else is printed. */
@@ -13,7 +13,7 @@ const LINE_MS = 5_000
 
 export function createProgress(
   io: Pick<Io, 'err' | 'paintErr' | 'columns'>,
-  stream = process.stderr,
+  stream: { isTTY?: boolean; write(text: string): unknown } = process.stderr,
 ): Progress {
   const isTerminal = stream.isTTY === true
   let last = Number.NEGATIVE_INFINITY
