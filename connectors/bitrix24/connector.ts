@@ -119,16 +119,14 @@ export const connector = defineConnector({
 
 // ── Whose call it is ────────────────────────────────────────────────────────────────────────────────────────────────
 
-const FIELDS = [
-  'ID',
-  'NAME',
-  'LAST_NAME',
-  'TITLE',
-  'ASSIGNED_BY_ID',
-  'DATE_CREATE',
-  'LAST_ACTIVITY_TIME',
-  'PHONE',
-]
+const FIELDS = ['ID', 'ASSIGNED_BY_ID', 'DATE_CREATE', 'LAST_ACTIVITY_TIME']
+/** Only what the type has (crm.contact.fields and its like, read 2026-11-27). */
+const OWN_FIELDS: Readonly<Record<string, readonly string[]>> = {
+  contact: ['NAME', 'LAST_NAME', 'PHONE'],
+  lead: ['TITLE', 'NAME', 'LAST_NAME', 'PHONE'],
+  company: ['TITLE', 'PHONE'],
+  deal: ['TITLE'],
+}
 const MOST_VALUES = 20
 /** From so many duplicates of one type on, the types behind it are left out of the answer. */
 const HIDES_OTHERS = 20
@@ -171,7 +169,8 @@ async function named(call: Call, ctx: Context): Promise<Candidate | null> {
 }
 
 async function recordsOf(type: string, ids: readonly string[], ctx: Context) {
-  const params = { filter: { '@ID': ids.slice(0, MOST_RECORDS) }, select: FIELDS }
+  const select = [...FIELDS, ...(OWN_FIELDS[type] ?? [])]
+  const params = { filter: { '@ID': ids.slice(0, MOST_RECORDS) }, select }
   return (await ask(`crm.${type}.list`, params, crmRecords, ctx)).result
 }
 

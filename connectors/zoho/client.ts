@@ -111,7 +111,9 @@ export async function writeOne(
   what: string,
   ctx: Context,
 ): Promise<Outcome> {
-  const json = { data: [record], trigger: ctx.config.trigger }
+  // Notes set nothing off, and their requests are documented without it.
+  const isNote = /(?:^|\/)Notes(?:\/|$)/.test(path)
+  const json = { data: [record], ...(isNote ? {} : { trigger: ctx.config.trigger }) }
   return one(await ask(path, { method, json }, `Zoho: ${what}`, ctx), what)
 }
 

@@ -149,10 +149,16 @@ export function withNumber(
   region: string | undefined,
 ): CrmEntity[] {
   const unique = new Map(records.map((record) => [record.id, record]))
-  return [...unique.values()].filter(({ Phone, Mobile }) =>
-    [Phone, Mobile].some((number) => normalisePhone(number, region).e164 === e164),
+  return [...unique.values()].filter((record) =>
+    Object.entries(record).some(
+      ([name, value]) =>
+        IS_PHONE.test(name) && typeof value === 'string' && normalisePhone(value, region).e164 === e164,
+    ),
   )
 }
+
+/** Phone, Mobile, Home_Phone, Other_Phone and the operator's own: the search by number looks at all of them. */
+const IS_PHONE = /phone|mobile/i
 
 /** Whoever was in touch last comes first; the oldest record at last, so that the order never depends on chance. */
 export function asCandidates(type: string, records: readonly CrmEntity[], user?: string): Candidate[] {

@@ -22,6 +22,8 @@ const INDEX_LAG_MS = 30_000
 const WEEK_MS = 604_800_000
 const PAGE = 200
 const MODULES = ['Contacts', 'Leads', 'Accounts', 'Deals', 'Calls', 'Tasks', 'Notes']
+/** Fields of the type phone, a fax's number among them. */
+const PHONES = ['Phone', 'Mobile', 'Home_Phone', 'Fax']
 const API = '/crm/v8'
 
 export const createSandbox: CreateSandbox = ({ now, random, baseUrl, account: given }) => {
@@ -122,7 +124,7 @@ export const createSandbox: CreateSandbox = ({ now, random, baseUrl, account: gi
     const found = of(c.req.param('module')).filter((record) => {
       if (record.searchableAt > now()) return false
       if (criteria !== undefined) return matches(record, criteria)
-      return [record.fields.Phone, record.fields.Mobile, record.fields.Home_Phone].includes(phone)
+      return PHONES.some((name) => record.fields[name] === phone)
     })
     return page(c, found)
   })

@@ -108,8 +108,8 @@ export const errorBody = z.union([outcomes, outcome.transform((one) => ({ data: 
 
 const info = z.object({ more_records: z.boolean().optional() }).optional()
 
-/** A contact, lead or account, as far as it is read. */
-export const crmRecord = z.object({
+/** A contact, lead or account, as far as it is read; its other telephone fields are looked at as well. */
+export const crmRecord = z.looseObject({
   id,
   Full_Name: words,
   First_Name: words,

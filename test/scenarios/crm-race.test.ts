@@ -79,8 +79,10 @@ for (const seed of [1, 2]) {
   })
 }
 
-test('six calls of one unknown caller at once, with a search that lags, make one contact', async () => {
-  await using it = await crowd(4)
+test('six calls of one unknown caller at once, with a search that lags, make one contact', {
+  timeout: 90_000,
+}, async () => {
+  await using it = await crowd(3)
   it.fail(CRM, { method: 'POST', path: '/contacts$', fault: { kind: 'commit_then_hang' } })
   for (let n = 0; n < 6; n += 1) await ended(it, `c${n}`)
   await it.settle()

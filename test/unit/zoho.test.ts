@@ -131,6 +131,8 @@ describe('a call as Zoho takes it', () => {
       }
       await crm.write(fresh(part('call')), record, {}, { ...ctx, fetch })
       expect(bodies).toMatchObject([{ trigger }])
+      await crm.write(fresh(part('note')), record, {}, { ...ctx, fetch })
+      expect(bodies.at(-1)).not.toHaveProperty('trigger')
     }
   })
 
@@ -410,6 +412,20 @@ describe('whose call it is', () => {
     expect(await found()).toMatchObject([
       { type: 'contact', name: 'Jean Dupont', reason: expect.stringMatching(/^same number, last activity/) },
     ])
+  })
+
+  test('any telephone of a record counts, and nothing else of it', async () => {
+    const world = await open()
+    await connector.check(ctxOf(world))
+    await post(world, 'Contacts', { Last_Name: 'Home', Home_Phone: CUSTOMER })
+    await post(world, 'Contacts', {
+      Last_Name: 'Fax',
+      Phone: '+33639980199',
+      Fax: CUSTOMER,
+      Mobile: null,
+    })
+    await world.advance(31_000)
+    expect(await crm.match(commonCall(), ctxOf(world), [])).toMatchObject([{ name: 'Home' }])
   })
 
   test('brackets and commas of a number do not end the criteria', async () => {
