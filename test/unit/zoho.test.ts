@@ -419,9 +419,9 @@ describe('whose call it is', () => {
     await connector.check(ctxOf(world))
     await post(world, 'Contacts', { Last_Name: 'Home', Home_Phone: CUSTOMER })
     await post(world, 'Contacts', {
-      Last_Name: 'Note',
+      Last_Name: 'Fax',
       Phone: '+33639980199',
-      Description: CUSTOMER,
+      Fax: CUSTOMER,
       Mobile: null,
     })
     await world.advance(31_000)
