@@ -1,4 +1,3 @@
-import { it } from 'vitest'
 import { z } from 'zod'
 import { longId } from '../../connectors/salesforce/inbound/id.ts'
 import type { Query } from '../../connectors/salesforce/inbound/read.ts'

@@ -26,7 +26,6 @@ import {
   TASK,
   TASK_ROW,
   warned,
-  without,
 } from './salesforce-inbound-world.ts'
 
 describe('looking up', () => {
