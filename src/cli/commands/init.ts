@@ -101,8 +101,12 @@ async function ask(given: Given): Promise<Given> {
   }
 }
 
+/** Many a CRM can tell of the calls that others log in it: that is a key of its connection, and no phone system to begin with. */
 function idsWith(role: Role): string[] {
-  return connectorIds.filter((id) => connectorInfo[id].roles.includes(role))
+  return connectorIds.filter((id) => {
+    const roles: readonly string[] = connectorInfo[id].roles
+    return roles.includes(role) && (role === 'crm' || !roles.includes('crm'))
+  })
 }
 
 function choice(flag: 'phone' | 'analysis' | 'crm', answers: Given): string[] {
@@ -130,7 +134,10 @@ async function demoDraft(): Promise<Draft> {
       return { id, connector: await loadConnector(use), known }
     }),
   )
-  const withRole = (role: Role) => connections.filter(({ connector }) => connector[role]).map(({ id }) => id)
+  const withRole = (role: Role) =>
+    connections
+      .filter(({ connector }) => connector[role] && (role === 'crm' || !connector.crm))
+      .map(({ id }) => id)
   const from = withRole('telephony')
   if (from.length === 0) throw new CordboardError('internal', 'There is no stand-in of a phone system')
   return {
