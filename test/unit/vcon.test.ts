@@ -7,48 +7,14 @@ import type { CallEvent } from '../../src/call/facts.ts'
 import { newId } from '../../src/call/ids.ts'
 import { foldEvents } from '../../src/call/merge.ts'
 import { fromVcon, readVcon, toVcon } from '../../src/call/vcon.ts'
-import { CordboardError } from '../../src/errors.ts'
 import { loadSubject } from '../kit/connector/fixtures.ts'
 import { readFolder } from '../kit/connector/folder.ts'
 import { SAMPLE_ANALYSIS } from '../kit/connector/samples.ts'
-
-const OPTIONS = { createdAt: '2026-11-27T10:00:00.000Z', vendor: 'Scribe' }
-const ID = 'call_01KJT0QZ5M0000000000000KTB'
+import { ID, OPTIONS, sample } from './vcon-sample.ts'
 
 /** Out as text, as a reader gets it, and back. */
 const roundTrip = (call: Call, analysis: Analysis | null = null) =>
   fromVcon(readVcon(JSON.parse(JSON.stringify(toVcon(call, analysis, OPTIONS)))))
-
-const sample: Call = callSchema.parse({
-  id: ID,
-  source: { connection: 'pbx', callId: '77' },
-  direction: 'inbound',
-  result: 'answered',
-  startedAt: '2026-11-27T09:00:00.000Z',
-  totalMs: 61_500,
-  from: { phone: '+33639980142', phoneRaw: '+33639980142' },
-  dialed: { phone: '+33199001234', phoneRaw: '+33199001234' },
-  customer: {
-    phone: '+33639980142',
-    phoneRaw: '+33639980142',
-    name: 'Jean',
-    email: 'jean@example.com',
-    id: 'c-9',
-  },
-  agent: { name: 'Alice', group: 'Support', id: '101' },
-  recordings: [
-    {
-      key: 'r1',
-      format: 'wav',
-      channels: 2,
-      tracks: { left: 'agent', right: 'customer' },
-      url: 'https://pbx.example.com/r1.wav',
-      contentHash: `sha512-${'a'.repeat(86)}`,
-      durationMs: 60_000,
-      state: 'ready',
-    },
-  ],
-})
 
 describe('a call as a vCon', () => {
   it('has its parties, its recording by track and its analysis where the standard has them', () => {
@@ -325,150 +291,5 @@ describe('there and back', () => {
     const file = JSON.parse(JSON.stringify(toVcon(sample, null, OPTIONS)))
     file.parties[1].name = 'Alicia'
     expect(fromVcon(readVcon(file)).call.agent).toEqual({ ...sample.agent, name: 'Alicia' })
-  })
-})
-
-// ── Those of others ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-const UUID = '019cb5f4-1234-8000-8000-00000000026b'
-const foreign = (members: object) => readVcon({ uuid: UUID, created_at: '2026-11-27T10:00:00Z', ...members })
-
-describe('a vCon of somebody else', () => {
-  it('is read without guessing who is who', () => {
-    const file = foreign({
-      parties: [{ tel: 'tel:+33639980142', name: 'A' }, { tel: '+33199001234' }],
-      dialog: [
-        {
-          type: 'recording',
-          start: '2026-11-27T11:00:00+02:00',
-          duration: 1.5,
-          parties: [0, 1],
-          originator: 1,
-        },
-      ],
-    })
-    expect(fromVcon(file).call).toEqual({
-      medium: 'voice',
-      startedAt: '2026-11-27T09:00:00.000Z',
-      totalMs: 1_500,
-      from: { phone: '+33199001234', phoneRaw: '+33199001234' },
-      dialed: { phone: '+33639980142', phoneRaw: '+33639980142' },
-      legs: [],
-      recordings: [],
-      tags: [],
-      meta: {},
-    })
-  })
-
-  it('of an earlier draft is read by its old names', () => {
-    const file = foreign({
-      vcon: '0.0.1',
-      redacted: {},
-      group: [],
-      parties: [{ role: 'agent', name: 'A' }],
-      dialog: [{ type: 'text', mimetype: 'text/plain', parties: 0, encoding: 'none', body: 'Hi' }],
-      analysis: [{ type: 'summary', vendor: 'V', encoding: 'none', body: 'Short.', schema_version: '1' }],
-    })
-    expect(fromVcon(file)).toMatchObject({
-      call: { medium: 'text', transcript: { turns: [{ party: 'agent', text: 'Hi' }] } },
-      analysis: { summary: 'Short.' },
-    })
-  })
-
-  it('brings transcripts as text and as segments with speakers', () => {
-    const of = (entry: object) =>
-      fromVcon(
-        foreign({ parties: [{ role: 'agent' }, { name: 'Bo' }], analysis: [{ vendor: 'V', ...entry }] }),
-      ).analysis?.transcript?.turns
-    expect(of({ type: 'transcript', encoding: 'none', body: 'Agent: Hello\nClient: Hi' })).toEqual([
-      { party: 'agent', text: 'Hello' },
-      { party: 'customer', text: 'Hi' },
-    ])
-    const segments = [
-      { text: 'Hello', speaker: 0, start: 0, end: 1.25 },
-      { text: 'Hi', speaker: 1 },
-      { text: 'Yes', speaker: 'S3' },
-    ]
-    expect(of({ type: 'wtf_transcription', encoding: 'json', body: { segments } })).toEqual([
-      { party: 'agent', text: 'Hello', startMs: 0, endMs: 1_250 },
-      { party: 'other', label: 'Bo', text: 'Hi' },
-      { party: 'other', label: 'S3', text: 'Yes' },
-    ])
-    expect(of({ type: 'wtf_transcription', encoding: 'json', body: { segments: [null] } })).toBeUndefined()
-  })
-
-  const refused: [string, object, RegExp][] = [
-    ['signed', { payload: 'e30', signatures: [] }, /unsigned form; seen the signed form/],
-    ['encrypted', { ciphertext: 'x', recipients: [] }, /unsigned form; seen the encrypted form/],
-    ['without an id', { parties: [] }, /uuid/],
-    ['of an unknown version', { uuid: UUID, vcon: '9.0' }, /version 0\.0\.1/],
-    ['with a critical extension', { uuid: UUID, critical: ['lawful_basis'] }, /critical/],
-    ['with the old name of it', { uuid: UUID, must_support: ['x'] }, /critical/],
-    [
-      'with an index beyond its parties',
-      { uuid: UUID, parties: [{}], dialog: [{ type: 'text', parties: [[1]] }] },
-      /dialog\.0/,
-    ],
-    [
-      'with body and url',
-      { uuid: UUID, dialog: [{ type: 'recording', body: 'x', url: 'https://a.example' }] },
-      /body or url/,
-    ],
-    [
-      'with a duration below zero',
-      { uuid: UUID, dialog: [{ type: 'recording', duration: -1 }] },
-      /dialog\.0\.duration/,
-    ],
-    ['with dialogs that are no list', { uuid: UUID, dialog: { length: 1 } }, /dialog/],
-    ['with numbers for names', { uuid: UUID, parties: [{ name: 7 }] }, /parties\.0\.name/],
-  ]
-  it.each(refused)('%s is refused with what is supported', (_, file, says) => {
-    const attempt = () => readVcon(file)
-    expect(attempt).toThrow(CordboardError)
-    expect(attempt).toThrow(says)
-  })
-  it.each([null, [], 'text', 7, undefined])('that is %j is refused', (value) => {
-    expect(() => readVcon(value)).toThrow(/JSON object/)
-  })
-
-  it('however it is made, is read or refused in our words', () => {
-    const anything = fc.object({
-      key: fc.constantFrom(
-        'uuid',
-        'parties',
-        'dialog',
-        'analysis',
-        'attachments',
-        'type',
-        'body',
-        'purpose',
-        'encoding',
-      ),
-      values: [
-        fc.string(),
-        fc.integer(),
-        fc.constantFrom(UUID, 'cordboard-call', 'json', 'recording', 'text'),
-      ],
-      maxDepth: 5,
-    })
-    fc.assert(
-      fc.property(anything, (value) => {
-        try {
-          fromVcon(readVcon({ uuid: UUID, ...value }))
-        } catch (error) {
-          expect(error).toBeInstanceOf(CordboardError)
-        }
-      }),
-      { numRuns: 500 },
-    )
-  })
-
-  it('that brings an attachment of ours which does not fit is read without it', () => {
-    const file = JSON.parse(JSON.stringify(toVcon(sample, null, OPTIONS)))
-    file.attachments[0].body = { call: { direction: 'sideways' }, absent: 7 }
-    expect(fromVcon(readVcon(file)).call).toMatchObject({
-      direction: 'inbound',
-      recordings: [{ key: 'dialog-0' }],
-    })
   })
 })
