@@ -91,6 +91,7 @@ export async function loadConnection(
           reconcile: reconcileOf(connector, entry.data.reconcile),
           subscribe: entry.data.subscribe,
           measureTracks: entry.data.measureTracks,
+          indexLagMs: entry.data.indexLagMs,
           redact: entry.data.redact,
           gather: gatherOf(connector, entry.data.gather),
           secrets: [...new Set(resolved.secrets)],
@@ -161,7 +162,7 @@ function reconcileOf({ telephony }: Connector, wish: Reconcile | undefined): Con
 
 /** What is asked for and the vendor's API, as far as it is known here, cannot do. */
 function withoutMethod(
-  { name, telephony }: Connector,
+  { name, telephony, crm }: Connector,
   raw: Record<string, unknown>,
   path: Path,
 ): ConfigProblem[] {
@@ -179,6 +180,7 @@ function withoutMethod(
     ...(raw.subscribe === true && !telephony?.subscribe
       ? [problem('subscribe', `The webhook of ${name} cannot be created by its API`)]
       : []),
+    ...(raw.indexLagMs !== undefined && !crm ? [problem('indexLagMs', `${name} is no CRM`)] : []),
   ]
 }
 

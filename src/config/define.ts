@@ -26,6 +26,8 @@ export interface ConnectionInput {
   subscribe?: boolean
   /** How long to wait for a recording nobody announced, in ms. */
   recordingWaitMs?: number
+  /** Of a CRM: how long a new record may be missing from its search, in ms; default what its connector knows. */
+  indexLagMs?: number
   /** Of a phone system: measure who speaks when in its stereo WAV recordings as they pass; default false. */
   measureTracks?: boolean
   [key: string]: unknown

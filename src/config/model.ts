@@ -35,6 +35,8 @@ export interface Connection {
   recordingWaitMs: number | undefined
   /** The vendor's list of calls is read this often, this far back; undefined: never, or there is none. */
   reconcile?: { everyMs: number; overMs: number } | undefined
+  /** How long after a call its caller is looked for, in ms; overrides the connector's index lag. */
+  indexLagMs?: number | undefined
   /** Its webhook is created at the vendor by its API, and kept alive. */
   subscribe?: boolean | undefined
   /** Whether it is measured who speaks when in its stereo WAV recordings. */

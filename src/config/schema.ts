@@ -97,6 +97,14 @@ export const commonKeys = {
       'calls whose webhooks got lost are found in the vendor’s own list, where it has one; false: never',
     ),
   subscribe: z.boolean().optional().describe('the webhook is created at the vendor, and renewed, by its API'),
+  indexLagMs: z
+    .int()
+    .min(0)
+    .max(LONGEST_WAIT_MS)
+    .optional()
+    .describe(
+      'a caller whom nobody knows is looked for again this long after the call: a new record may not show in the CRM’s search before',
+    ),
   measureTracks: z
     .boolean()
     .optional()

@@ -1,5 +1,4 @@
 import type { Call } from '../call/call.ts'
-import type { CrmRole } from '../connector/crm-role.ts'
 import { CordboardError } from '../errors.ts'
 import type { CallRow, WritebackRow } from '../store/schema.ts'
 import { callOf } from './call-row.ts'
@@ -45,7 +44,10 @@ export async function match(running: Running): Promise<Outcome> {
   const call = callOf(row)
   const isInternal = call.direction === 'internal'
   const candidates = isInternal ? [] : await role.match(call, running.context(), flow.prefer)
-  const again = candidates.length === 0 && !isInternal ? lookAgainAt(role, call, row) : 0
+  const again =
+    candidates.length === 0 && !isInternal
+      ? lookAgainAt(connection.indexLagMs ?? role.indexLagMs, call, row)
+      : 0
   if (again > deps.now()) {
     return { again, says: 'nobody has this number yet: looked again when the CRM’s search has caught up' }
   }
@@ -91,9 +93,9 @@ export async function match(running: Running): Promise<Outcome> {
 }
 
 /** Whoever was entered during the call may not show in the CRM's search yet. */
-function lookAgainAt({ indexLagMs }: CrmRole<unknown>, { customer, endedAt }: Call, row: CallRow): number {
+function lookAgainAt(lagMs: number, { customer, endedAt }: Call, row: CallRow): number {
   if (!customer?.phone) return 0
   const over = endedAt === undefined ? row.started_at : Date.parse(endedAt)
   // A phone system whose clock is wrong may say that it ends in some hours.
-  return Math.min(over, row.updated_at) + indexLagMs
+  return Math.min(over, row.updated_at) + lagMs
 }

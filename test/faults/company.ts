@@ -41,8 +41,6 @@ const SETTINGS: NonNullable<ServeSandboxOptions['settings']> = {
   'sandbox-transcripto': { pollMs: 2_000 },
   'sandbox-xosum': { requestsPerMinute: 1_000_000 },
 }
-/** Keys that only the stand-in knows. */
-const STAND_IN_KEYS = ['indexLagMs']
 
 export async function openCompany(options: CompanyOptions = {}): Promise<Company> {
   const dataDir = await mkdtemp(join(tmpdir(), 'cordboard-faults-'))
@@ -56,7 +54,7 @@ export async function openCompany(options: CompanyOptions = {}): Promise<Company
     deliver: options.deliver ?? patiently(closed.signal),
   })
   const configFile = join(dataDir, 'config.json')
-  const file = withoutStandInKeys(sandbox.world.configFile())
+  const file = sandbox.world.configFile()
   await writeFile(configFile, JSON.stringify(options.config?.(file) ?? file))
   const children: Child[] = []
   return {
@@ -85,19 +83,6 @@ export async function openCompany(options: CompanyOptions = {}): Promise<Company
       await sandbox.stop()
       await rm(dataDir, { recursive: true, force: true })
     },
-  }
-}
-
-function withoutStandInKeys(file: Record<string, unknown>): Record<string, unknown> {
-  const connections = Object.entries(file.connections as Record<string, Record<string, unknown>>)
-  return {
-    ...file,
-    connections: Object.fromEntries(
-      connections.map(([id, keys]) => [
-        id,
-        Object.fromEntries(Object.entries(keys).filter(([key]) => !STAND_IN_KEYS.includes(key))),
-      ]),
-    ),
   }
 }
 

@@ -222,7 +222,7 @@ describe('a wrong configuration', () => {
       'publicUrl: publicUrl is not valid | https (http only for this machine itself) | "http://calls.example.com" | Write the address vendors call, such as https://calls.example.com',
       'connections["Not Valid"]: The name Not Valid is not valid | lower-case letters, digits and "-", at most 63 | Not Valid | Name connections with lower-case letters, digits and "-", such as support-paris',
       'connections.pbx.use: There is no connector "phnoe" | phone, scribe or desk | "phnoe" | Did you mean phone?',
-      'connections.words.cocurrency: There is no key cocurrency here | apiKey, mode, hook, baseUrl, use, allowPrivate, region, concurrency, deliveriesPerMinute, minutesPerDay, recordingWaitMs, reconcile, subscribe, measureTracks, redact or gather | cocurrency | Did you mean concurrency?',
+      'connections.words.cocurrency: There is no key cocurrency here | apiKey, mode, hook, baseUrl, use, allowPrivate, region, concurrency, deliveriesPerMinute, minutesPerDay, recordingWaitMs, reconcile, subscribe, indexLagMs, measureTracks, redact or gather | cocurrency | Did you mean concurrency?',
       'connections.words.apiKey: A secret stands in the configuration itself | a reference to a secret | text (not shown) | Put it into the environment as WORDS_API_KEY and write secret(\'WORDS_API_KEY\'), in JSON {"$secret": "WORDS_API_KEY"}',
       'connections.words.mode: mode is not valid | "poll" or "push" | "pull" | Change it to "poll" or "push"',
       'connections.words.baseUrl: Credentials and recordings would travel readable | https | "http://10.0.0.9" | Use https; if 10.0.0.9 is yours, add allowPrivate: [\'10.0.0.9\']',
