@@ -46,7 +46,11 @@ function moved(running: Running, { change, type, id, into }: CrmChange): Query[]
     .where('connection', '=', connection.id)
     .where('target_id', '=', id)
     .where('target_type', '=', type)
-  const ours = db.selectFrom('writebacks').select('id').where('connection', '=', connection.id)
+  const ours = db
+    .selectFrom('writebacks')
+    .select('id')
+    .where('connection', '=', connection.id)
+    .where('target_type', '=', type)
   // What stands for it with whoever had it made: else the next call of the same person would be put on it again.
   const made = db
     .updateTable('writeback_parts')
@@ -62,7 +66,8 @@ function moved(running: Running, { change, type, id, into }: CrmChange): Query[]
         .where('external_type', '=', type)
         .where('external_id', '=', id)
     : unreserve(running, { type, id })
-  return type === 'contact' ? [writebacks, made, reserved] : [writebacks, reserved]
+  // While its calls are still on it: another kind of record may have the same id.
+  return [made, writebacks, reserved]
 }
 
 /** The number of whoever we made it for. */
