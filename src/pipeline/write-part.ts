@@ -90,8 +90,12 @@ export async function writePart(
       // It is there, and does not show yet: the intent stays, so that it is looked for again first.
       throw new CordboardError('duplicate', error.message, { retry: 'later', cause: error })
     }
-    if (sending.isHarmless(error) && !running.signal.aborted)
-      await savePart(running, writeback.id, planned, { intent_at: null, hash: null })
+    if (!running.signal.aborted) {
+      const none = { intent_at: null, hash: null }
+      // Until its caller has gone the CRM may carry out what was sent: its index has its time from then on.
+      const fields = sending.isHarmless(error) ? none : { intent_at: deps.now() }
+      await savePart(running, writeback.id, planned, fields)
+    }
     throw error
   }
   return { id: await stands(id), says: externalId === null ? 'created' : 'updated' }

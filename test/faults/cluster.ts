@@ -53,8 +53,11 @@ export interface ClusterOptions {
 
 export const LEASE_MS = 2_000
 const SWEEP_MS = 500
-/** HubSpot's index is waited for that long after an end that nobody saw; its stand-in's lags a little less. */
-const CRM_LAG_MS = 2_000
+/**
+ * The CRM's index is waited for that long after an end that nobody saw: longer than the black hole keeps a request whose caller
+ * has gone (2 s of its 5), and its stand-in's index lags behind.
+ */
+const CRM_LAG_MS = 4_000
 const STAND_IN_LAG_MS = 1_500
 const VENDOR_TIMEOUT_MS = 3_000
 /** Their budgets are kept in Redis all the same. */
