@@ -64,6 +64,18 @@ for (const [part, path] of [
   }
 }
 
+test('what hung is sent again only when the index has had its time since its caller gave up', async () => {
+  await using it = await install({ ...PBX, ...LAG })
+  it.fail(CRM, { method: 'POST', path: '/calls$', fault: { kind: 'hang' } })
+  await it.send('pbx', genericWebhook([ended()]))
+  const sent = () => it.wire.sent(CRM).filter((line) => line.endsWith('/calls'))
+  // Given up after half a minute; until then the CRM may still carry it out.
+  await it.pass(50_000)
+  expect(sent()).toHaveLength(1)
+  await it.settle()
+  expect([sent().length, it.crm('call'), await it.calls()]).toEqual([2, 1, [['done', null]]])
+})
+
 test('a process that dies while the call is being created does not make a second one', async () => {
   await using it = await install(LAG)
   it.fail(CRM, { method: 'POST', path: '/calls$', fault: { kind: 'commit_then_hang' } })
