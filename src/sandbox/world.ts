@@ -46,7 +46,8 @@ export const SANDBOX_CONNECTIONS: Readonly<Record<string, SandboxConnection>> = 
   },
   'sandbox-hubspot': {
     use: 'hubspot',
-    settings: { token: 'sandbox-hubspot-token', appSecret: 'sandbox-hubspot-app-secret' },
+    // The stand-in's search shows a record at once: nobody need wait half a minute for an unknown caller's call.
+    settings: { token: 'sandbox-hubspot-token', appSecret: 'sandbox-hubspot-app-secret', indexLagMs: 0 },
   },
 }
 
