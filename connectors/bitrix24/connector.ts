@@ -2,7 +2,8 @@ import type { Call } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { phoneSpellings } from '../../src/call/phone.ts'
 import { type ConnectorContext, defineConnector, type WebhookSide } from '../../src/connector/contract.ts'
-import { carriesRef, numberToMatch, ownerOf, refLine } from '../../src/connector/crm-plan.ts'
+import { agentIdOf, ownerIdOf } from '../../src/connector/crm-owner.ts'
+import { carriesRef, numberToMatch, refLine } from '../../src/connector/crm-plan.ts'
 import type {
   Candidate,
   CrmRecord,
@@ -151,7 +152,7 @@ async function match(call: Call, ctx: Context, asked: readonly Preference[]): Pr
     const records = withNumber(await recordsOf(type, ids, ctx), phone, ctx.region)
     if (records.length === 0) continue
     const isChoice = records.length > 1 && records.length <= 20
-    const user = isChoice && asked.includes('owner is the agent') ? await userOf(call, ctx) : null
+    const user = isChoice && asked.includes('owner is the agent') ? await agentOf(call, ctx) : null
     const withDeals =
       isChoice && asked.includes('open deal') ? await openDeals(type, records, ctx) : undefined
     return asCandidates(type, records, { user: user ?? undefined, withDeals })
@@ -189,24 +190,15 @@ async function openDeals(type: string, records: readonly { ID: string }[], ctx: 
 }
 
 /** Agents of Bitrix24's own telephony are its users. */
-function userOf(call: Call, ctx: Context): Promise<string | null> {
+function agentOf(call: Call, ctx: Context): Promise<string | null> {
   const own = call.source.connection === ctx.connection ? call.agent?.id : undefined
-  return idOfUser(own ?? ownerOf(call, ctx.config), ctx)
+  return agentIdOf(call, ctx, userWith(ctx), own)
 }
 
-/** The user of an e-mail address; the fallback where nobody has it, or it may not be asked for. */
-async function idOfUser(owner: string | undefined, ctx: Context): Promise<string | null> {
-  if (owner === undefined || !owner.includes('@')) return owner ?? null
-  const { fallback = null } = ctx.config.owners
-  try {
-    const { result } = await ask('user.get', { FILTER: { EMAIL: owner, ACTIVE: true } }, users, ctx)
-    const same = result.find(({ EMAIL }) => EMAIL?.toLowerCase() === owner.toLowerCase())
-    return same?.ID ?? fallback
-  } catch (error) {
-    if (!(error instanceof CordboardError) || error.code !== 'forbidden') throw error
-    ctx.log.warn('Bitrix24 does not let us read users', { fix: error.fix })
-    return fallback
-  }
+/** The user of an e-mail address. */
+const userWith = (ctx: Context) => async (email: string) => {
+  const { result } = await ask('user.get', { FILTER: { EMAIL: email, ACTIVE: true } }, users, ctx)
+  return result.find(({ EMAIL }) => EMAIL?.toLowerCase() === email.toLowerCase())?.ID ?? null
 }
 
 // ── Writing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -251,7 +243,7 @@ async function writeOwnFields({ fields }: WritePart, { target }: CrmRecord, ctx:
  */
 async function registerCall(part: WritePart, { target }: CrmRecord, ctx: Context): Promise<string> {
   const { owner, USER_PHONE_INNER: inner, DURATION, STATUS_CODE, FAILED_REASON, ...call } = part.fields
-  const user = await idOfUser(owner, ctx)
+  const user = await ownerIdOf(owner, ctx, userWith(ctx))
   if (user === null && inner === undefined) {
     throw new CordboardError('rejected', 'Bitrix24: a call needs a user, and its agent is none', {
       fix: 'Name the agent in owners.map, or set owners.fallback, then rerun the call',
@@ -327,12 +319,13 @@ async function writeTodo(
     )
     return part.externalId
   }
-  const user = await idOfUser(owner, ctx)
+  const user = await ownerIdOf(owner, ctx, userWith(ctx))
   const who = user === null ? {} : { responsibleId: user }
   const params = { ...on, title, description: value, deadline, ...who }
   return (await ask('crm.activity.todo.add', params, madeTodo, ctx)).result.id
 }
 
+/** A to-do that a person has closed is left as it is. The word is Bitrix24's own code, no note to ourselves. */
 async function unlessDone(work: Promise<unknown>): Promise<void> {
   try {
     await work
@@ -347,7 +340,7 @@ const ORIGINATOR = 'cordboard'
 
 async function createPerson(part: WritePart, ctx: Context): Promise<string> {
   const { phone, name, email, owner } = part.fields
-  const user = await idOfUser(owner, ctx)
+  const user = await ownerIdOf(owner, ctx, userWith(ctx))
   const fields = {
     NAME: name ?? phone,
     ...(part.type === 'lead' ? { TITLE: name ?? phone } : {}),

@@ -134,6 +134,7 @@ export const createSandbox: CreateSandbox = ({ now, random, baseUrl, account: gi
       const todo = get('todo', id)
       if (!todo) return refused('NOT_FOUND', 'Not found.')
       if (todo.fields.COMPLETED === 'Y')
+        // Its code, as it spells it.
         return refused('CAN_NOT_UPDATE_COMPLETED_TODO', 'Completed activity cannot be modified')
       todo.fields.DESCRIPTION = value
       return { result: { id: Number(todo.id) } }

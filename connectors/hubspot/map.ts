@@ -103,7 +103,7 @@ export function plan(record: CrmRecord, { config }: MapContext<Config>): Planned
       hs_task_subject: cut(subject, MAX_SUBJECT),
       hs_task_body: asHtml(body, MAX_PLANNED_BODY),
       hs_task_status: 'NOT_STARTED',
-      // HubSpot's words: a plain task, and one to call somebody.
+      // HubSpot's own words, no note to ourselves: a plain task, and one to call somebody.
       hs_task_type: key === 'call-back' ? 'CALL' : 'TODO',
       hubspot_owner_id: logged ? undefined : ownerOf(call, config),
     })

@@ -1,6 +1,7 @@
 import type { Call } from '../../src/call/call.ts'
 import { type CheckResult, type ConnectorContext, defineConnector } from '../../src/connector/contract.ts'
-import { carriesRef, numberToMatch, ownerOf, refLine } from '../../src/connector/crm-plan.ts'
+import { agentIdOf, ownerIdOf } from '../../src/connector/crm-owner.ts'
+import { carriesRef, numberToMatch, refLine } from '../../src/connector/crm-plan.ts'
 import type {
   Candidate,
   CrmField,
@@ -98,7 +99,8 @@ async function match(call: Call, ctx: Context, asked: readonly Preference[]): Pr
   const found = contacts.length > 0 ? contacts : await carrying('company', phone, ctx)
   const isAsked = found.length > 1 && found.length <= 20
   const open = isAsked && asked.includes('open deal') ? await openLeadsOf(found, ctx) : null
-  const agentId = isAsked && asked.includes('owner is the agent') ? await agentOf(call, ctx) : null
+  const agentId =
+    isAsked && asked.includes('owner is the agent') ? await agentIdOf(call, ctx, userOf(ctx)) : null
   return placed(asCandidates(type, found, open, agentId), found, ctx)
 }
 
@@ -136,19 +138,7 @@ function recordUrl({ type, id }: { type: string; id: string }, { baseUrl }: Conf
   return isEntityType(type) ? `${baseUrl}/${listOfType(type)}/detail/${segment(id)}` : null
 }
 
-const agentOf = (call: Call, ctx: Context) => userIdOf(ownerOf(call, ctx.config), ctx)
-
-/** Plans name the agent by e-mail address; a call without a user is better than none. */
-async function userIdOf(owner: string | undefined, ctx: Context): Promise<string | null> {
-  if (owner === undefined || !owner.includes('@')) return owner ?? null
-  try {
-    return (await kommo(ctx).userOf(owner)) ?? ctx.config.owners.fallback ?? null
-  } catch (error) {
-    if (!(error instanceof CordboardError) || error.code !== 'forbidden') throw error
-    ctx.log.warn('Kommo does not let us read users', { fix: 'Connect it as an administrator' })
-    return ctx.config.owners.fallback ?? null
-  }
-}
+const userOf = (ctx: Context) => (email: string) => kommo(ctx).userOf(email)
 
 // ── Writing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -183,7 +173,7 @@ async function writeCall(part: WritePart, { logged }: CrmRecord, place: Target |
 
 async function callBody({ fields, idempotencyKey }: WritePart, ctx: Context) {
   const { note_type = 'call_in', owner, shown, phone = '', link, call_result, call_status, duration } = fields
-  const user = await userIdOf(owner, ctx)
+  const user = await ownerIdOf(owner, ctx, userOf(ctx))
   return {
     note_type,
     params: {
@@ -242,7 +232,7 @@ async function writeTask(
     await api.change(`/api/v4/tasks/${segment(externalId)}`, { text })
     return { id: externalId }
   }
-  const user = await userIdOf(fields.owner, ctx)
+  const user = await ownerIdOf(fields.owner, ctx, userOf(ctx))
   const on = place ? { entity_id: Number(place.id), entity_type: listOfType(place.type) } : {}
   const id = await api.create('tasks', '/api/v4/tasks', {
     text,

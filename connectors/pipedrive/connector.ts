@@ -1,6 +1,7 @@
 import type { Call } from '../../src/call/call.ts'
 import { type CheckResult, type ConnectorContext, defineConnector } from '../../src/connector/contract.ts'
-import { carriesRef, numberToMatch, ownerOf, refLine } from '../../src/connector/crm-plan.ts'
+import { agentIdOf, ownerIdOf } from '../../src/connector/crm-owner.ts'
+import { carriesRef, numberToMatch, refLine } from '../../src/connector/crm-plan.ts'
 import type {
   Candidate,
   CrmField,
@@ -100,7 +101,8 @@ async function match(call: Call, ctx: Context, asked: readonly Preference[]): Pr
   const isAsked = asked.length > 0 && found.length > 1 && found.length <= 20
   const ids = found.map(({ id }) => id)
   const details = isAsked ? await api.persons(ids, { include_fields: 'open_deals_count' }) : new Map()
-  const agentId = isAsked && asked.includes('owner is the agent') ? await agentOf(call, ctx) : null
+  const agentId =
+    isAsked && asked.includes('owner is the agent') ? await agentIdOf(call, ctx, userOf(ctx)) : null
   return asCandidates(found, details, agentId).map(withUrl)
 }
 
@@ -122,19 +124,7 @@ function recordUrl({ type, id }: { type: string; id: string }, { appUrl }: Confi
   return appUrl === undefined || page === undefined ? null : `${appUrl}/${page}/${encodeURIComponent(id)}`
 }
 
-const agentOf = (call: Call, ctx: Context) => userIdOf(ownerOf(call, ctx.config), ctx)
-
-/** Plans name the agent by e-mail address; a call without an owner is better than none. */
-async function userIdOf(owner: string | undefined, ctx: Context): Promise<string | null> {
-  if (owner === undefined || !owner.includes('@')) return owner ?? null
-  try {
-    return (await pipedrive(ctx).userOf(owner)) ?? ctx.config.owners.fallback ?? null
-  } catch (error) {
-    if (!(error instanceof CordboardError) || error.code !== 'forbidden') throw error
-    ctx.log.warn('Pipedrive does not let us look up users', { fix: 'Grant the scope users:read' })
-    return ctx.config.owners.fallback ?? null
-  }
-}
+const userOf = (ctx: Context) => (email: string) => pipedrive(ctx).userOf(email)
 
 // ── Writing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -162,7 +152,7 @@ async function writeActivity(part: WritePart, { target }: CrmRecord, ctx: Contex
   const { externalId, kind } = part
   const planned = externalId === null ? part.fields : updatable(kind, part.fields)
   const { owner, note, ...others } = planned
-  const ownerId = await userIdOf(owner, ctx)
+  const ownerId = await ownerIdOf(owner, ctx, userOf(ctx))
   const body: Body = {
     ...others,
     note: withRef(note, part.idempotencyKey),

@@ -2,7 +2,8 @@ import type { Call } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { phoneSpellings } from '../../src/call/phone.ts'
 import { type ConnectorContext, defineConnector, type WebhookSide } from '../../src/connector/contract.ts'
-import { carriesRef, numberToMatch, ownerOf, refLine } from '../../src/connector/crm-plan.ts'
+import { agentIdOf, ownerIdOf } from '../../src/connector/crm-owner.ts'
+import { carriesRef, numberToMatch, refLine } from '../../src/connector/crm-plan.ts'
 import type {
   Candidate,
   CrmRecord,
@@ -95,7 +96,7 @@ async function match(call: Call, ctx: Context, asked: readonly Preference[]): Pr
     const records = await carrying(type, phone, ctx)
     if (records.length === 0) continue
     const isAsked = asked.includes('owner is the agent') && records.length > 1 && records.length <= 20
-    const user = isAsked ? await agentsUser(call, ctx) : null
+    const user = isAsked ? await agentOf(call, ctx) : null
     return asCandidates(type, records, user ?? undefined).map((candidate) => ({
       ...candidate,
       ...linkOf(candidate, ctx),
@@ -153,21 +154,9 @@ async function carrying(type: RecordType, phone: string, ctx: Context): Promise<
 }
 
 /** Calls that Zoho tells of have its users as agents. */
-function agentsUser(call: Call, ctx: Context): Promise<string | null> {
+function agentOf(call: Call, ctx: Context): Promise<string | null> {
   const own = call.source.connection === ctx.connection ? call.agent?.id : undefined
-  return userOf(own ?? ownerOf(call, ctx.config), ctx)
-}
-
-async function userOf(owner: string | undefined, ctx: Context): Promise<string | null> {
-  if (owner === undefined || !owner.includes('@')) return owner ?? null
-  const { fallback = null } = ctx.config.owners
-  try {
-    return (await userIdOf(owner, ctx)) ?? fallback
-  } catch (error) {
-    if (!(error instanceof CordboardError) || error.code !== 'forbidden') throw error
-    ctx.log.warn('Zoho does not let us read users', { fix: error.fix })
-    return fallback
-  }
+  return agentIdOf(call, ctx, (email) => userIdOf(email, ctx), own)
 }
 
 // ── Writing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -190,7 +179,7 @@ const withRef = (text: string | undefined, key: string): string =>
   `${text ?? ''}\n\n${refLine(key)}`.trimStart()
 
 async function ownerFor({ owner }: WritePart['fields'], ctx: Context): Promise<Record<string, unknown>> {
-  const user = await userOf(owner, ctx)
+  const user = await ownerIdOf(owner, ctx, (email) => userIdOf(email, ctx))
   return user === null ? {} : { Owner: { id: user } }
 }
 

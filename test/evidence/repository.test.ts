@@ -121,6 +121,7 @@ describe('the repository', () => {
 
   it('nothing is left to do, skipped or run alone', () => {
     // A vendor's own word may read like one of these; a comment of ours may not.
+    // The words this test looks for.
     const marks = /\b(?:TODO|FIXME|XXX)\b/
     const alone = /\b(?:describe|it|test|suite)(?:\.\w+)*\.(?:skip|only|todo)\b/
     const others = files.filter((file) => file !== 'test/evidence/repository.test.ts')

@@ -170,6 +170,7 @@ describe('what stands beside the call', () => {
         DESCRIPTION: expect.stringMatching(/^other\n\nCordboard ref wbk_1-task-1$/),
       },
     ])
+    // Bitrix24's code for a to-do that a person has closed.
     const body = {
       error: 'CAN_NOT_UPDATE_COMPLETED_TODO',
       error_description: 'Completed activity cannot be modified',

@@ -154,13 +154,20 @@ describe('whose call it is', () => {
     expect(await failureOf(crm.match(commonCall(), ctxOf(world), []))).toMatchObject({ code: 'vendor_down' })
   })
 
-  async function two() {
-    const world = await open()
+  async function two(settings: Settings = {}) {
+    const world = await open(settings)
     const add = (name: string, more: Settings = {}) =>
       post(world, 'contacts', { name, custom_fields_values: withPhone(CUSTOMER), ...more })
     const [one, other] = [await add('One', { responsible_user_id: 9001 }), await add('Other')]
     return { world, one, other }
   }
+
+  test('whoever gets the calls of all others is nobody’s agent', async () => {
+    const { world } = await two({ owners: { fallback: '9001' } })
+    const call = { ...commonCall(), agent: { name: 'Somebody', email: 'nobody@example.com' } }
+    const found = await crm.match(call, ctxOf(world), ['owner is the agent'])
+    expect(found.map(({ isAgents }) => isAgents === true)).toEqual([false, false])
+  })
 
   test('several are told apart by what the rule asks for', async () => {
     const { world, one, other } = await two()

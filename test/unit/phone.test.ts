@@ -169,7 +169,7 @@ describe('a number that always has its country code and never its plus', () => {
     ['442079460123', '+442079460123'],
     ['12025550143', '+12025550143'],
     ['33639981234', '+33639981234'],
-    // Too short to be whole: as any other.
+    // Too short to be whole: read like every other text.
     ['101', null],
     ['anonymous', null],
     ['sip:101@example.com', null],

@@ -154,6 +154,16 @@ describe('whose call it is', () => {
     expect(searchesFor(CUSTOMER).narrow.length + searchesFor(CUSTOMER).wide.length).toBeLessThanOrEqual(10)
   })
 
+  test('whoever gets the calls of all others is nobody’s agent', async () => {
+    const world = await open({ owners: { fallback: '9001' } })
+    const phones = [{ value: CUSTOMER, primary: true }]
+    for (const owner_id of [9001, 9002])
+      await post(world, '/api/v2/persons', { name: 'One', owner_id, phones })
+    const call = { ...commonCall(), agent: { name: 'Somebody', email: 'nobody@example.com' } }
+    const found = await crm.match(call, ctxOf(world), ['owner is the agent'])
+    expect(found.map(({ isAgents }) => isAgents === true)).toEqual([false, false])
+  })
+
   test('several are told apart by what the rule asks for, in one request more', async () => {
     const world = await open()
     const phones = [{ value: CUSTOMER, primary: true }]

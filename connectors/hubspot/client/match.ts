@@ -1,6 +1,7 @@
 import type { Call } from '../../../src/call/call.ts'
 import type { ConnectorContext } from '../../../src/connector/contract.ts'
-import { numberToMatch, ownerOf } from '../../../src/connector/crm-plan.ts'
+import { agentIdOf } from '../../../src/connector/crm-owner.ts'
+import { numberToMatch } from '../../../src/connector/crm-plan.ts'
 import type { Candidate, Preference } from '../../../src/connector/crm-role.ts'
 import { hubspot } from '../client.ts'
 import { asCandidates, CONTACT_PROPERTIES, type Facts, nameOf, withNumber } from '../map/match.ts'
@@ -72,26 +73,12 @@ async function factsOf(
 ): Promise<Facts> {
   if (records.length < 2 || records.length > MOST_ASKED) return {}
   const [agent, openDeals] = await Promise.all([
-    asked.includes('owner is the agent') ? agentOf(call, ctx) : null,
+    asked.includes('owner is the agent')
+      ? agentIdOf(call, ctx, (email) => hubspot(ctx).ownerOf(email))
+      : null,
     asked.includes('open deal') ? openDealsOf(type, records, ctx) : null,
   ])
   return { ...(agent === null ? {} : { agent }), ...(openDeals === null ? {} : { openDeals }) }
-}
-
-/** The agent's id among the owners; null: nobody knows. Whoever gets the calls of all others is not their agent. */
-async function agentOf(call: Call, ctx: Context): Promise<string | null> {
-  const owner = ownerOf(call, { owners: { ...ctx.config.owners, fallback: undefined } })
-  return owner?.includes('@') ? ownerIdOf(owner, ctx) : (owner ?? null)
-}
-
-export async function ownerIdOf(email: string, ctx: Context): Promise<string | null> {
-  try {
-    return await hubspot(ctx).ownerOf(email)
-  } catch (error) {
-    if (!isRefusal(error, 'forbidden')) throw error
-    ctx.log.warn('HubSpot does not let us read owners', { fix: error.fix })
-    return null
-  }
 }
 
 /** Which records stand on a deal that is not closed. A deal nobody looked at leaves it open, unless another one decides. */

@@ -1,4 +1,5 @@
 import type { ConnectorContext } from '../../../src/connector/contract.ts'
+import { ownerIdOf } from '../../../src/connector/crm-owner.ts'
 import type { CrmRecord, WritePart, WrittenParts } from '../../../src/connector/crm-role.ts'
 import { CordboardError } from '../../../src/errors.ts'
 import { hubspot } from '../client.ts'
@@ -6,7 +7,7 @@ import { asCandidates, byId, withNumber } from '../map/match.ts'
 import { type Activity, carriesOurs, REF_PROPERTIES, UTTERANCES, updatable, withRef } from '../map.ts'
 import type { Config, CrmObject } from '../schema.ts'
 import { saveFile } from './files.ts'
-import { contactsBy, ownerIdOf } from './match.ts'
+import { contactsBy } from './match.ts'
 import { existingId } from './requests.ts'
 import { emailSearch, instantSearch } from './searches.ts'
 import { findTranscript, handOver } from './transcripts.ts'
@@ -63,8 +64,8 @@ async function createContact(part: WritePart, ctx: Context): Promise<string> {
 async function withOwner(fields: Record<string, string>, ctx: Context): Promise<Record<string, string>> {
   const { hubspot_owner_id: owner, ...others } = fields
   if (owner === undefined || !owner.includes('@')) return fields
-  const id = (await ownerIdOf(owner, ctx)) ?? ctx.config.owners.fallback
-  return id === undefined ? others : { ...others, hubspot_owner_id: id }
+  const id = await ownerIdOf(owner, ctx, (email) => hubspot(ctx).ownerOf(email))
+  return id === null ? others : { ...others, hubspot_owner_id: id }
 }
 
 /** Plans name the file by its part; HubSpot wants its id. What people attached to the note besides stays. */

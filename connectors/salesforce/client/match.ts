@@ -1,6 +1,7 @@
 import type { Call } from '../../../src/call/call.ts'
 import type { ConnectorContext } from '../../../src/connector/contract.ts'
-import { numberToMatch, ownerOf } from '../../../src/connector/crm-plan.ts'
+import { agentIdOf } from '../../../src/connector/crm-owner.ts'
+import { numberToMatch } from '../../../src/connector/crm-plan.ts'
 import type { Candidate, Preference } from '../../../src/connector/crm-role.ts'
 import { quoted, salesforce } from '../client.ts'
 import {
@@ -30,12 +31,12 @@ export async function match(call: Call, ctx: Context, asked: readonly Preference
   const known = asCandidates(standing, ctx.now(), ctx.config)
   const isOpen = known.length > 1 && known.length <= 20
   const [agent, deals] = await Promise.all([
-    isOpen && asked.includes('owner is the agent') ? agentOf(call, ctx) : undefined,
+    isOpen && asked.includes('owner is the agent') ? agentIdOf(call, ctx, userOf(ctx)) : null,
     isOpen && asked.includes('open deal') ? openDeals(known, ctx) : undefined,
   ])
   return known.map(({ ownerId, ...candidate }) => ({
     ...candidate,
-    ...(agent === undefined || ownerId === undefined ? {} : { isAgents: isSameId(agent, ownerId) }),
+    ...(agent === null || ownerId === undefined ? {} : { isAgents: isSameId(agent, ownerId) }),
     ...(deals === undefined ? {} : { hasOpenDeal: deals.has(candidate.id) }),
   }))
 }
@@ -65,13 +66,7 @@ async function namedRecord(id: string, ctx: Context): Promise<Candidate | null> 
   }
 }
 
-/** The user who took the call, and nobody in their place. */
-async function agentOf(call: Call, ctx: Context): Promise<string | undefined> {
-  const { map } = ctx.config.owners
-  const owner = ownerOf(call, { owners: { by: 'email', map } })
-  if (owner === undefined) return undefined
-  return owner.includes('@') ? (await salesforce(ctx).user(owner))?.Id : owner
-}
+const userOf = (ctx: Context) => async (email: string) => (await salesforce(ctx).user(email))?.Id ?? null
 
 /** Ids of those with an opportunity that is not closed: contacts by their roles in it, accounts by their own; leads have none. */
 async function openDeals(known: readonly Known[], ctx: Context): Promise<Set<string> | undefined> {
