@@ -110,25 +110,31 @@ test('an empty rule leaves every choice to a person', async () => {
   expect(await it.calls()).toEqual([['attention', expect.stringMatching(/the flow has no rule/)]])
 })
 
+/** A call that ended a second ago, worked on as far as that goes now. */
+async function justEnded(it: Installation): Promise<void> {
+  const at = (ago: number) => new Date(it.now() - ago).toISOString()
+  const facts = {
+    direction: 'inbound',
+    from: PHONE,
+    startedAt: at(60_000),
+    endedAt: at(1_000),
+    result: 'answered',
+  }
+  await it.send('pbx', genericWebhook([{ key: 'c:ended', callId: 'c', phase: 'ended', facts }]))
+}
+
+test('a CRM whose search shows a record at once is not waited for, where its connection says so', async () => {
+  await using it = await open({ unknownCaller: 'create' })
+  const known = it.deps.config.connections.get(CRM) ?? expect.fail('no CRM')
+  Object.assign(known, { indexLagMs: 0 })
+  await justEnded(it)
+  await it.work()
+  expect([it.crm('contact'), it.crm('call')]).toEqual([1, 1])
+})
+
 test('who was entered during the call is found once the CRM’s search shows them, and not created twice', async () => {
   await using it = await open({ unknownCaller: 'create' }, { settings: { [CRM]: { indexLagMs: 30_000 } } })
-  await it.send(
-    'pbx',
-    genericWebhook([
-      {
-        key: 'c:ended',
-        callId: 'c',
-        phase: 'ended',
-        facts: {
-          direction: 'inbound',
-          from: PHONE,
-          startedAt: new Date(it.now() - 60_000).toISOString(),
-          endedAt: new Date(it.now() - 1_000).toISOString(),
-          result: 'answered',
-        },
-      },
-    ]),
-  )
+  await justEnded(it)
   await it.work()
   // Nothing is created while the search may lag behind.
   expect([it.crm('contact'), it.crm('call')]).toEqual([0, 0])

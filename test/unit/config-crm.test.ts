@@ -56,6 +56,26 @@ async function problemsOf(...flows: Record<string, unknown>[]): Promise<string[]
   )
 }
 
+describe('how long a caller whom nobody knows is waited for', () => {
+  const of = async (keys: Record<string, unknown>) => {
+    const connections = {
+      pbx: { use: 'phone', ...(keys.pbx as object) },
+      crm: { use: 'desk', ...(keys.crm as object) },
+    }
+    return loadConfig({ connections, flows: [{ from: ['pbx'], analyze: [], write: ['crm'] }] }, options)
+  }
+
+  it('is a key of CRM connections, and of no other', async () => {
+    const loaded = await of({ crm: { indexLagMs: 5_000 } })
+    if ('problems' in loaded) throw new Error(JSON.stringify(loaded.problems))
+    expect(loaded.config.connections.get('crm')?.indexLagMs).toBe(5_000)
+    const wrong = await of({ pbx: { indexLagMs: 5_000 } })
+    expect('problems' in wrong && wrong.problems).toMatchObject([
+      { path: 'connections.pbx.indexLagMs', what: 'Phone is no CRM', fix: 'Remove indexLagMs' },
+    ])
+  })
+})
+
 describe('what a flow writes to', () => {
   it('is a list, or each CRM with its fields, in TypeScript also with a function', async () => {
     const list = await flowOf({ write: ['crm', 'plain'] })
