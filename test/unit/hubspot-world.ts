@@ -2,11 +2,13 @@ import { expect } from 'vitest'
 import { connector } from '../../connectors/hubspot/connector.ts'
 import type { Analysis } from '../../src/call/analysis.ts'
 import type { Call } from '../../src/call/call.ts'
-import type { CrmRecord, PlannedPart, WritePart } from '../../src/connector/crm-role.ts'
+import type { PlannedPart } from '../../src/connector/crm-role.ts'
 import { loadSubject } from '../kit/connector/fixtures.ts'
 import { readFolder } from '../kit/connector/folder.ts'
-import { commonCall } from '../kit/connector/samples.ts'
 import { openWorld, type World } from '../kit/connector/world.ts'
+import { recordOn } from './crm-record.ts'
+
+export { books, fresh } from './crm-record.ts'
 
 /** One HubSpot account for the tests of its connector. */
 
@@ -29,22 +31,10 @@ export const mapContext = (settings: Settings = {}) => ({
   region: 'FR',
 })
 
-export const recordOf = (call: Partial<Call>, analysis: Analysis | null = null): CrmRecord => ({
-  call: { ...commonCall(), ...call },
-  analysis,
-  target: null,
-  fields: {},
-  logged: null,
-})
-export const fresh = (part: PlannedPart, externalId: string | null = null): WritePart => ({
-  ...part,
-  externalId,
-  idempotencyKey: `wbk_1-${part.key}`,
-})
+export const recordOf = (call: Partial<Call>, analysis: Analysis | null = null) =>
+  recordOn(null, call, { analysis })
 export const partOf = (parts: readonly PlannedPart[], key: string): PlannedPart =>
   parts.find((part) => part.key === key) ?? expect.fail(`no part ${key}`)
-export const books = (world: World, kind: string) =>
-  world.sandbox.book().filter((entry) => entry.kind === kind)
 
 /** A request as somebody else in the account would make it. */
 export async function ask(world: World, method: string, path: string, body?: unknown): Promise<Response> {

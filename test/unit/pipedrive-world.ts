@@ -2,11 +2,14 @@ import { expect } from 'vitest'
 import { connector } from '../../connectors/pipedrive/connector.ts'
 import type { Analysis } from '../../src/call/analysis.ts'
 import type { Call } from '../../src/call/call.ts'
-import type { CrmRecord, PlannedPart, WritePart } from '../../src/connector/crm-role.ts'
+import type { CrmRecord, WritePart } from '../../src/connector/crm-role.ts'
 import { loadSubject } from '../kit/connector/fixtures.ts'
 import { readFolder } from '../kit/connector/folder.ts'
-import { CUSTOMER, commonCall, SAMPLE_ANALYSIS } from '../kit/connector/samples.ts'
+import { CUSTOMER, SAMPLE_ANALYSIS } from '../kit/connector/samples.ts'
 import { openWorld, type World } from '../kit/connector/world.ts'
+import { recordOn } from './crm-record.ts'
+
+export { books, fieldsOf, fresh } from './crm-record.ts'
 
 export type Settings = Record<string, unknown>
 export type Context = Parameters<typeof connector.check>[0]
@@ -51,24 +54,8 @@ export const recordOf = (
   call: Partial<Call>,
   analysis: Analysis | null = null,
   more: Partial<CrmRecord> = {},
-): CrmRecord => ({
-  call: { ...commonCall(), ...call },
-  analysis,
-  target: { type: 'person', id: '1' },
-  fields: {},
-  logged: null,
-  ...more,
-})
+) => recordOn({ type: 'person', id: '1' }, call, { analysis, ...more })
 export const planned = (record: CrmRecord, settings: Settings = {}) => crm.plan(record, mapContext(settings))
-export const fieldsOf = (parts: PlannedPart[], key: string) =>
-  parts.find((part) => part.key === key)?.fields ?? {}
-export const fresh = (part: PlannedPart, externalId: string | null = null): WritePart => ({
-  ...part,
-  externalId,
-  idempotencyKey: `wbk_1-${part.key}`,
-})
-export const books = (world: World, kind: string) =>
-  world.sandbox.book().filter((entry) => entry.kind === kind)
 export const tell = (world: World, method: string, path: string, body: Settings) =>
   world.context().fetch(`${BASE}${path}`, {
     method,

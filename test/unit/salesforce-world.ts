@@ -3,11 +3,14 @@ import { salesforce, type Values } from '../../connectors/salesforce/client.ts'
 import { connector } from '../../connectors/salesforce/connector.ts'
 import type { Analysis } from '../../src/call/analysis.ts'
 import type { Call } from '../../src/call/call.ts'
-import type { CrmRecord, PlannedPart, WritePart } from '../../src/connector/crm-role.ts'
+import type { CrmRecord, PlannedPart } from '../../src/connector/crm-role.ts'
 import { loadSubject } from '../kit/connector/fixtures.ts'
 import { readFolder } from '../kit/connector/folder.ts'
-import { CUSTOMER, commonCall, SAMPLE_ANALYSIS } from '../kit/connector/samples.ts'
+import { CUSTOMER, SAMPLE_ANALYSIS } from '../kit/connector/samples.ts'
 import { openWorld, type World, type WorldOptions } from '../kit/connector/world.ts'
+import { fresh, recordOn } from './crm-record.ts'
+
+export { books, fresh } from './crm-record.ts'
 
 /** One org for the tests of the connector of Salesforce. */
 
@@ -30,24 +33,12 @@ export const mapContext = (settings: Settings = {}) => ({
   region: 'FR',
 })
 
-export const recordOf = (call: Partial<Call>, analysis: Analysis | null = null): CrmRecord => ({
-  call: { ...commonCall(), ...call },
-  analysis,
-  target: null,
-  fields: {},
-  logged: null,
-})
-export const fresh = (part: PlannedPart, externalId: string | null = null): WritePart => ({
-  ...part,
-  externalId,
-  idempotencyKey: `wbk_1-${part.key}`,
-})
+export const recordOf = (call: Partial<Call>, analysis: Analysis | null = null) =>
+  recordOn(null, call, { analysis })
 export const partOf = (parts: readonly PlannedPart[], key: string): PlannedPart =>
   parts.find((part) => part.key === key) ?? expect.fail(`no part ${key}`)
 export const callOf = (record: CrmRecord, settings: Settings = {}) =>
   partOf(crm.plan(record, mapContext(settings)), 'call')
-export const books = (world: World, kind: string) =>
-  world.sandbox.book().filter((entry) => entry.kind === kind)
 export const bookOf = (world: World, id: string) =>
   world.sandbox.book().find((entry) => entry.id === id)?.fields ?? expect.fail(`no record ${id}`)
 

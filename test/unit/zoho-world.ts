@@ -1,11 +1,14 @@
 import { expect } from 'vitest'
 import { connector } from '../../connectors/zoho/connector.ts'
 import type { Call } from '../../src/call/call.ts'
-import type { CrmRecord, PlannedPart, WritePart } from '../../src/connector/crm-role.ts'
+import type { CrmRecord } from '../../src/connector/crm-role.ts'
 import { loadSubject } from '../kit/connector/fixtures.ts'
 import { readFolder } from '../kit/connector/folder.ts'
 import { CUSTOMER, commonCall, SAMPLE_ANALYSIS } from '../kit/connector/samples.ts'
 import { openWorld, type World } from '../kit/connector/world.ts'
+import { recordOn } from './crm-record.ts'
+
+export { fresh } from './crm-record.ts'
 
 /** One organization for the tests of the connector of Zoho. */
 
@@ -24,19 +27,8 @@ export const mapContext = (settings: Settings = {}) => ({
 })
 export const ALICE = '5545974000000000012'
 
-export const recordOf = (call: Partial<Call>, more: Partial<CrmRecord> = {}): CrmRecord => ({
-  call: { ...commonCall(), ...call },
-  analysis: null,
-  target: { type: 'contact', id: '7' },
-  fields: {},
-  logged: null,
-  ...more,
-})
-export const fresh = (part: PlannedPart, externalId: string | null = null): WritePart => ({
-  ...part,
-  externalId,
-  idempotencyKey: `wbk_1-${part.key}`,
-})
+export const recordOf = (call: Partial<Call>, more: Partial<CrmRecord> = {}) =>
+  recordOn({ type: 'contact', id: '7' }, call, more)
 export const said = (world: World, kind: string) =>
   world.sandbox
     .book()
