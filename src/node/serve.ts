@@ -51,6 +51,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     }
     try {
       const app = createApp({ ...deps, tokens: options.tokens })
+      await app.load()
       const fetch = board ? besides(app.fetch, board.fetch) : app.fetch
       const listener = await listen({ fetch, host, port })
       lock?.announce(listener.url)
