@@ -1,7 +1,7 @@
 import { TOKEN } from './child.ts'
 import { type Cluster, LEASE_MS } from './cluster.ts'
 import { type Company, post } from './company.ts'
-import { blackHole, unheard } from './trouble.ts'
+import { blackHole, type Unheard, unheard } from './trouble.ts'
 import { pause, until } from './within.ts'
 
 /** What befalls the cluster while calls cross it. */
@@ -92,7 +92,7 @@ export const FAULTS: readonly Fault[] = [
         path: /^\/addtaskcall$/,
         end: 'cut',
       })
-      await pause(3_000)
+      await struck(cutting)
       cutting.stop()
       return { cuts: cutting.count() }
     },
@@ -105,7 +105,7 @@ export const FAULTS: readonly Fault[] = [
         path: /^\/crm\/objects\/[^/]+\/(?:calls|notes|tasks|contacts)$/,
         end: 'silence',
       })
-      await pause(3_000)
+      await struck(silence)
       silence.stop()
       return { unanswered: silence.count() }
     },
@@ -186,6 +186,12 @@ export const FAULTS: readonly Fault[] = [
     },
   },
 ]
+
+/** For three seconds, and until it has struck: on a slow machine the calls come to the vendor later. */
+async function struck({ count }: Unheard): Promise<void> {
+  await pause(3_000)
+  await until('the vendor has been asked', () => count() > 0, 60_000)
+}
 
 function idOf({ sandbox }: Company, vendor: string, kind: string, key: string): string {
   const found = sandbox.world

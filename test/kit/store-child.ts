@@ -7,6 +7,22 @@ import { openPostgresStore } from '../../src/store/postgres.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
 import { entry } from './rows.ts'
 
+/**
+ * Synchronous: what stands in the pipe was acknowledged, whatever happens to this process next. A pipe that its reader has
+ * let fill up is waited for, as it does not block by itself.
+ */
+function say(line: string): void {
+  for (;;) {
+    try {
+      writeSync(1, line)
+      return
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
+    }
+  }
+}
+
 const [job = '', target = '', prefix = ''] = process.argv.slice(2)
 const store = target.startsWith('postgres:')
   ? await openPostgresStore({ url: target })
@@ -20,8 +36,7 @@ if (job === 'migrate') {
   const worker = async (): Promise<never> => {
     for (;;) {
       const { id } = await store.append(entry(`${prefix}-${next++}`))
-      // Synchronous: what stands in the pipe was acknowledged, whatever happens to this process next.
-      writeSync(1, `${id}\n`)
+      say(`${id}\n`)
     }
   }
   await Promise.all(Array.from({ length: 16 }, worker))
