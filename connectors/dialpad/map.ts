@@ -40,8 +40,9 @@ const isPart = (read: CallObject): boolean =>
 export function toEvents(read: CallObject & { state: string }, ctx: Context): CallEvent[] {
   const { state } = read
   if (RECORDED.includes(state)) {
-    const result: Facts = state === 'voicemail_uploaded' ? { result: 'voicemail' } : {}
-    return recordedEvents(read, result, ctx)
+    // Its audio may stand in the hangup already: then the recording is the one that was told, and only this is new.
+    const said = state === 'voicemail_uploaded' ? [lastWord(read, 'voicemail', 'voicemail')] : []
+    return [...said, ...recordedEvents(read, ctx)]
   }
   const under = UNDER_WAY[state]
   if (under === undefined) return endedEvents(read, ctx)
@@ -82,11 +83,16 @@ export function endedEvents(read: CallObject, ctx: Context): CallEvent[] {
   Object.assign(facts, isInternal(read) ? {} : parties, outcomeOf(read, result))
   const events: CallEvent[] = [{ key, ...head, phase: 'ended', facts }]
   if (isInternal(read)) events.unshift({ key: `${key}:internal`, ...head, phase: 'ringing', facts: parties })
-  // A hangup may follow, which only knows that nobody answered.
-  if (state === 'voicemail') {
-    events.push({ key: `${key}:result`, ...head, phase: 'recorded', facts: { result: 'voicemail' } })
-  }
-  return [...events, ...recordedEvents(read, {}, ctx)]
+  if (state === 'voicemail') events.push(lastWord(read, state, 'voicemail'))
+  if (state === 'blocked') events.push(lastWord(read, state, 'rejected'))
+  return [...events, ...recordedEvents(read, ctx)]
+}
+
+/** A hangup may follow, which only knows that nobody answered. */
+function lastWord(read: CallObject, state: string, result: Result): CallEvent {
+  const at = read.date_ended ?? read.event_timestamp
+  const key = `${read.call_id}:${state}:result`
+  return { key, ...idsOf(read), ...(at ? { at } : {}), phase: 'recorded', facts: { result } }
 }
 
 function outcomeOf(read: CallObject, result: Result | undefined): Facts {
@@ -127,7 +133,8 @@ function resultOf(read: CallObject): Result | undefined {
 
 const hasVoicemail = (read: CallObject): boolean =>
   read.date_connected === undefined &&
-  (read.voicemail_link ?? read.voicemail_share_link ?? read.voicemail_recording_id) !== undefined
+  ((read.voicemail_link ?? read.voicemail_share_link ?? read.voicemail_recording_id) !== undefined ||
+    read.recording_details?.some(({ recording_type: type }) => type === 'voicemail') === true)
 
 const isInternal = (read: CallObject): boolean => read.is_internal === true
 const isWithAgent = (read: CallObject): boolean => read.target?.type === 'user'
@@ -193,7 +200,7 @@ function legOf(read: CallObject, result: Result | undefined): Leg {
 }
 
 /** Each recording is an event of its own, so that it is the same one in a hangup, in its own state and in the list. */
-function recordedEvents(read: CallObject, more: Facts, { config }: Context): CallEvent[] {
+function recordedEvents(read: CallObject, { config }: Context): CallEvent[] {
   const tracks = config.tracks ? { tracks: config.tracks } : {}
   const recordings = new Map<string, Recording>()
   for (const url of read.admin_recording_urls ?? []) {
@@ -212,6 +219,6 @@ function recordedEvents(read: CallObject, more: Facts, { config }: Context): Cal
     key: `${read.call_id}:recording:${recording.key}`,
     ...idsOf(read),
     phase: 'recorded',
-    facts: { ...more, recordings: [recording] },
+    facts: { recordings: [recording] },
   }))
 }

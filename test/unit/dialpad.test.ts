@@ -209,6 +209,35 @@ describe('a call', () => {
     const events = [...before, ...told('inbound-voicemail-uploaded')]
     expect(fold(events).recordings).toMatchObject([{ key: '5572425564274777', durationMs: 18_000 }])
   })
+  /** A call object nobody took, in a state, with what else it says. */
+  const untaken = (state: string, more: Record<string, unknown> = {}): CallEvent[] => {
+    const call = {
+      call_id: 7,
+      state,
+      direction: 'inbound',
+      external_number: '+33639980142',
+      target: { type: 'user' },
+    }
+    const claims = { ...call, date_started: NOW - 60_000, date_ended: NOW - 20_000, ...more }
+    return read(`e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.e30`)
+  }
+  const message = { id: '55', recording_type: 'voicemail', duration: 18_000, url: 'https://dialpad.com/r/55' }
+  it('whose hangup already has the voicemail is one, whichever is heard first', () => {
+    const brings = { recording_details: [message] }
+    expect(fold(untaken('hangup', brings)).result).toBe('voicemail')
+    const bare = { ...message, recording_type: null }
+    const first = untaken('hangup', { recording_details: [bare] })
+    const later = untaken('voicemail_uploaded', brings)
+    // Of two events with one key the first is kept.
+    const kept = [...first, ...later.filter(({ key }) => !first.some((event) => event.key === key))]
+    expect(fold(kept)).toMatchObject({ result: 'voicemail', recordings: [{ key: '55' }] })
+    expect(fold(untaken('voicemail_uploaded')).result).toBe('voicemail')
+  })
+  it('that was blocked stays so after its hangup', () => {
+    const events = [...untaken('blocked'), ...untaken('hangup')]
+    expect(fold(events).result).toBe('rejected')
+    expect(progressOf(events)).toEqual({ ended: true, recording: 'none' })
+  })
   it('has tracks where the operator named them, a voicemail has none', () => {
     const tracks = { left: 'agent', right: 'customer' }
     const of = (name: string) =>
