@@ -23,10 +23,11 @@ const webhook: WebhookSide<Config, CallEvent> = {
     return { status: 200, headers: { [VALIDATION]: token, 'content-type': 'application/json' } }
   },
   // RingCentral signs nothing. What it offers is a token of ours in each notification
-  // (https://developers.ringcentral.com/guide/notifications/webhooks/receiving, read 2026-11-20).
+  // (https://developers.ringcentral.com/guide/notifications/webhooks/receiving, read 2026-11-20). The specification calls it
+  // verificationToken, the guide validationToken, and the headers are named after them.
   verify: ({ verificationToken }) => ({
     scheme: 'token',
-    place: { header: 'verification-token' },
+    place: { header: 'verification-token', or: VALIDATION },
     secrets: verificationToken,
   }),
   reply: { status: 200 },

@@ -100,8 +100,9 @@ function isJson(request: VerifiableRequest): boolean {
 /** The value at a place, as bytes to compare; or what is missing. */
 export function valueAt(place: Place | { body: true }, request: VerifiableRequest): Uint8Array | Refused {
   if ('header' in place) {
-    const value = request.headers.get(place.header)
-    if (!value) return { refused: `the header ${place.header} is missing` }
+    const { header, or } = place
+    const value = request.headers.get(header) || (or && request.headers.get(or))
+    if (!value) return { refused: `the header ${or ? `${header} or ${or}` : header} is missing` }
     const prefix = place.prefix ?? ''
     // Scheme names such as "Bearer" are case-insensitive (RFC 9110 §11.1).
     if (!value.toLowerCase().startsWith(prefix.toLowerCase())) {

@@ -22,10 +22,10 @@ export type SignedPart =
 
 /**
  * Where a plain value stands in the request. `field` is a top-level field of a form or JSON body; `path` is the last
- * segment of the URL's path.
+ * segment of the URL's path. `or` is a second header for the same value, where the vendor's own pages name it differently.
  */
 export type Place =
-  | { header: string; prefix?: string }
+  | { header: string; or?: string; prefix?: string }
   | { query: string }
   | { path: true }
   | { field: string }

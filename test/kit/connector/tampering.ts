@@ -53,7 +53,10 @@ export function withoutProof(raw: RawRequest, verification: Verification): RawRe
   if (verification.scheme === 'nothing') return raw
   if ('header' in verification) return withHeader(raw, verification.header, null)
   const { place } = verification
-  if ('header' in place) return withHeader(raw, place.header, null)
+  if ('header' in place) {
+    const without = withHeader(raw, place.header, null)
+    return place.or === undefined ? without : withHeader(without, place.or, null)
+  }
   if ('basic' in place) return withHeader(raw, 'authorization', null)
   // The first two parts of the token, without the signature.
   if ('body' in place) {
