@@ -66,10 +66,16 @@ export function foldAgent(all: readonly Facts[]): Agent | undefined {
   return agent
 }
 
+/** The last event that says it, wins; but a leg that is taken up again after a hold was answered when it was first. */
 export function foldLegs(all: readonly Facts[]): Leg[] {
   const legs = new Map<string, Leg>()
   for (const facts of all) {
-    for (const leg of facts.legs ?? []) legs.set(leg.key, { ...legs.get(leg.key), ...leg })
+    for (const leg of facts.legs ?? []) {
+      const known = legs.get(leg.key)
+      const { answeredAt = leg.answeredAt } = known ?? {}
+      const isAgain = answeredAt !== undefined && compare(leg.answeredAt ?? '', answeredAt) > 0
+      legs.set(leg.key, { ...known, ...leg, ...(isAgain ? { answeredAt } : {}) })
+    }
   }
   return [...legs.values()].sort(
     (a, b) => compare(a.startedAt ?? '', b.startedAt ?? '') || compare(a.key, b.key),

@@ -139,6 +139,15 @@ describe('a session', () => {
     expect(progressOf(events).ended).toBe(ended)
     expect(fold(events).result).toBe(ended ? 'failed' : undefined)
   })
+  it('that was held and taken up again was answered when it was first', () => {
+    const resumed = JSON.parse(bodyOf('inbound-answered'))
+    Object.assign(resumed.body, { sequence: 8, eventTime: '2026-03-04T11:21:30.340Z' })
+    const events = [...told('inbound-answered'), ...read(JSON.stringify(resumed))]
+    for (const all of [events, events.toReversed()]) {
+      const { answeredAt, legs } = fold(all)
+      expect([answeredAt, legs[0]?.answeredAt]).toEqual([events[0]?.at, events[0]?.at])
+    }
+  })
   it.each(['VoiceMail', 'VoiceMailScreening'])('that is at %s is a voicemail when it ends', (code) => {
     const events = [...changed('inbound-answered', {}, { code }), ...told('inbound-disconnected')]
     expect(fold(events).result).toBe('voicemail')
