@@ -4,7 +4,7 @@ import { readAs } from '../../src/connector/read.ts'
 import { queryOf } from '../../src/connector/request.ts'
 import type { Claim, VerifiableRequest } from '../../src/connector/verification.ts'
 import { checkAccount, fetchRecording, listCalls } from './client.ts'
-import { isDialAction, isStatus, seenDial, toCallEvents, toDialEvent, toRecordingEvent } from './map.ts'
+import { isDialAction, isStatus, seenDial, toDialEvent, toNoticeEvents, toRecordingEvent } from './map.ts'
 import { type Config, callNotice, config, dialNotice, recordingNotice, transcription } from './schema.ts'
 
 const SIGNATURE = 'x-plivo-signature-v3'
@@ -62,7 +62,7 @@ function toEvents(
   if (fields.CallStatus === undefined) return { ignored: 'neither a call’s status, a leg nor a recording' }
   const seen = readAs(callNotice, fields, 'Plivo: the callback of a call')
   if (!isStatus(seen.status ?? '')) return { ignored: `the call status ${seen.status} is not known` }
-  return { events: toCallEvents(seen, ctx) }
+  return { events: toNoticeEvents(seen, ctx) }
 }
 
 const ELSEWHERE = [

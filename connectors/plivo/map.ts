@@ -219,6 +219,12 @@ export function toDialEvent(seen: SeenDial, ctx: Context): CallEvent {
   }
 }
 
+/** The end of a leg that names another one as its A leg is that of a <Dial>, and not of the call. */
+export function toNoticeEvents(seen: SeenLeg, ctx: Context): CallEvent[] {
+  const isOver = STATUS[seen.status ?? '']?.phase === 'ended'
+  return isOver ? toListedEvents(seen, ctx) : toCallEvents(seen, ctx)
+}
+
 /** A row of the list, as its webhooks would have told it: an A leg, or the B leg of a <Dial>. */
 export function toListedEvents(row: SeenLeg, ctx: Context): CallEvent[] {
   if (row.parent === undefined || row.parent === row.id)

@@ -78,6 +78,25 @@ describe('a call', () => {
     expect(event).toMatchObject({ callId: 'a', key: 'b:in-progress' })
   })
 
+  it('goes on when a leg hangs up that names another one as its A leg', () => {
+    const ends = { Direction: 'outbound', From: '33199001234', To: 'sip:101@phone.plivo.com' }
+    const leg = { ...HANGUP, ...ends, CallUUID: 'b', ALegUUID: 'a' }
+    const events = [...say({ ...INBOUND, CallStatus: 'in-progress' }), ...say(leg)]
+    expect(progressOf(events).ended).toBe(false)
+    expect(fold(events)).toMatchObject({
+      direction: 'inbound',
+      result: 'answered',
+      talkMs: 119_000,
+      agent: { extension: '101' },
+      customer: { phone: `+${CUSTOMER}` },
+    })
+    // Its own callback of <Dial> says the same.
+    const dialled = say({ ...DIAL, DialAction: 'hangup', DialBLegDuration: '119' }).map(({ key }) => key)
+    expect(say(leg).map(({ key }) => key)).toEqual(expect.arrayContaining(dialled))
+    const first = { ...HANGUP, CallUUID: 'a', ALegUUID: 'a' }
+    expect(progressOf(say(first)).ended).toBe(true)
+  })
+
   it('that nobody answered is busy when the agent was', () => {
     const busy = { ...DIAL, DialAction: 'hangup', DialBLegDuration: '0', DialBLegHangupCause: 'USER_BUSY' }
     expect(fold([...say(busy, byDial), ...say(HANGUP, byDial)]).result).toBe('busy')
