@@ -49,8 +49,16 @@ describe('Aircall: the end', () => {
     ['agents_did_not_answer', 'no_answer'],
     ['constructor', 'no_answer'],
   ])('of an inbound call that was missed for %s is %s', (reason, result) => {
-    const events = say('call.ended', { missed_call_reason: reason, hangup_cause: 'normal_clearing', user: ALICE })
-    expect(fold(events)).toMatchObject({ result, disconnectReason: reason, customer: { phone: '+33639980142' } })
+    const events = say('call.ended', {
+      missed_call_reason: reason,
+      hangup_cause: 'normal_clearing',
+      user: ALICE,
+    })
+    expect(fold(events)).toMatchObject({
+      result,
+      disconnectReason: reason,
+      customer: { phone: '+33639980142' },
+    })
     // Who rang last did not talk to the customer.
     expect(fold(events).agent).toBeUndefined()
     expect(progressOf(events)).toEqual({ ended: true, recording: 'none' })
@@ -74,11 +82,14 @@ describe('Aircall: the end', () => {
     const answered = fold(say('call.ended', { ...TAKEN, voicemail }))
     expect([answered.result, answered.recordings]).toEqual(['answered', []])
   })
-  it.each(['busy', 'toString'])('with a direction that nobody knows (%s) has no parties and no result', (direction) => {
-    const call = fold(say('call.ended', { direction, hangup_cause: 'user_busy' }))
-    expect([call.direction, call.from, call.result]).toEqual([undefined, undefined, undefined])
-    expect(call.disconnectReason).toBe('user_busy')
-  })
+  it.each(['busy', 'toString'])(
+    'with a direction that nobody knows (%s) has no parties and no result',
+    (direction) => {
+      const call = fold(say('call.ended', { direction, hangup_cause: 'user_busy' }))
+      expect([call.direction, call.from, call.result]).toEqual([undefined, undefined, undefined])
+      expect(call.disconnectReason).toBe('user_busy')
+    },
+  )
   it('of a caller without a number has a customer, and the participant’s number where that is all', () => {
     for (const raw_digits of ['anonymous', null])
       expect(fold(say('call.ended', { raw_digits })).customer).toMatchObject({ phone: null })
@@ -110,13 +121,21 @@ describe('Aircall: on the way', () => {
   })
   it('the answer names the agent and tells when, which an earlier event cannot undo', () => {
     const events = [...say('call.answered', TAKEN, {}, 10), ...say('call.created', {}, {}, 0)]
-    expect(fold(events)).toMatchObject({ answeredAt: time(10), agent: { id: '456' }, meta: { line: 'Support FR' } })
+    expect(fold(events)).toMatchObject({
+      answeredAt: time(10),
+      agent: { id: '456' },
+      meta: { line: 'Support FR' },
+    })
     expect(fold(events).legs).toMatchObject([{ key: '456', result: 'answered' }])
     expect(events.map(({ key }) => key)).toEqual(['812345678:answered:456', '812345678:created'])
     expect(say('call.answered', { answered_at: second(10) })[0]?.key).toBe('812345678:answered')
   })
   it('the contact names the customer', () => {
-    const contact = { first_name: 'Jean', last_name: 'Dupont', emails: [{ value: null }, { value: 'j@example.com' }] }
+    const contact = {
+      first_name: 'Jean',
+      last_name: 'Dupont',
+      emails: [{ value: null }, { value: 'j@example.com' }],
+    }
     expect(fold(say('call.created', { contact })).customer).toMatchObject({
       name: 'Jean Dupont',
       email: 'j@example.com',
@@ -147,14 +166,27 @@ describe('Aircall: afterwards', () => {
   })
   it('tags and comments are told as often as they change', () => {
     const one = say('call.tagged', { tags: [{ id: 1, name: 'vip' }] })
-    const two = say('call.tagged', { tags: [{ id: 2, name: 'late' }, { id: 1, name: 'vip' }] })
+    const two = say('call.tagged', {
+      tags: [
+        { id: 2, name: 'late' },
+        { id: 1, name: 'vip' },
+      ],
+    })
     expect(one[0]?.key).not.toBe(two[0]?.key)
-    const turned = say('call.tagged', { tags: [{ id: 1, name: 'vip' }, { id: 2, name: 'late' }] })
+    const turned = say('call.tagged', {
+      tags: [
+        { id: 1, name: 'vip' },
+        { id: 2, name: 'late' },
+      ],
+    })
     expect(turned[0]?.key).toBe(two[0]?.key)
     expect(fold([...two, ...one]).tags).toEqual(['late', 'vip'])
     expect(say('call.tagged', { tags: [] })).toEqual([])
     const comments = [{ content: 'first' }, { content: '' }, { content: 'second' }]
-    const said = [...say('call.commented', { comments }), ...say('call.commented', { comments: comments.slice(0, 1) })]
+    const said = [
+      ...say('call.commented', { comments }),
+      ...say('call.commented', { comments: comments.slice(0, 1) }),
+    ]
     expect(fold(said).meta.comments).toBe('first\nsecond')
     expect(say('call.commented', { comments: [] })).toEqual([])
   })

@@ -89,7 +89,9 @@ describe('a hangup', () => {
     expect(progressOf(say('hangup', none)).recording).toBe('none')
     // One object of several, or that of a call center, does not speak for the others.
     expect(progressOf(say('hangup', { ...none, master_call_id: 9 })).recording).toBe('unknown')
-    expect(progressOf(say('hangup', { ...none, target: CENTER, operator_call_id: 9 })).recording).toBe('unknown')
+    expect(progressOf(say('hangup', { ...none, target: CENTER, operator_call_id: 9 })).recording).toBe(
+      'unknown',
+    )
   })
   it('of a part that was not connected ends nothing, a voicemail does', () => {
     const part = { entry_point_call_id: 3 }

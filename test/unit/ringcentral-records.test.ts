@@ -23,7 +23,12 @@ const RECORD = {
   recording: { id: '1662272004', contentUri: 'https://media.ringcentral.com/r/1662272004/content' },
   legs: [
     { master: true, startTime: STARTED, duration: 137, result: 'Accepted', extension: { id: 62264425015 } },
-    { startTime: '2026-03-04T11:20:10.000Z', duration: 127, result: 'Accepted', extension: { id: 62264425016 } },
+    {
+      startTime: '2026-03-04T11:20:10.000Z',
+      duration: 127,
+      result: 'Accepted',
+      extension: { id: 62264425016 },
+    },
   ] as object[],
 }
 const told = (changes: object = {}, keys: object = {}) =>
@@ -140,7 +145,12 @@ describe('a party', () => {
     extensionId: '62264425016',
     direction: 'Inbound',
     from: { phoneNumber: '+33639980142' },
-    to: { phoneNumber: '+33199001234', extensionId: '62264425016', extensionNumber: '101', name: 'Alice Martin' },
+    to: {
+      phoneNumber: '+33199001234',
+      extensionId: '62264425016',
+      extensionNumber: '101',
+      name: 'Alice Martin',
+    },
   }
   const say = (status: object, changes: object = {}, keys = {}) => {
     const body = { telephonySessionId: 's-1', sequence: 3, eventTime: STARTED }

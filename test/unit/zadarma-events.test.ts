@@ -46,10 +46,17 @@ describe('a notification', () => {
     const [event] = say('NOTIFY_ANSWER', { ...rest, destination: '33639980142' })
     expect(event?.facts).toMatchObject({ direction: 'outbound', dialed: { phone: '+33639980142' } })
     expect(event?.facts.agent).toBeUndefined()
-    expect(say('NOTIFY_ANSWER', { pbx_call_id: 'x_1', destination: '101' })[0]?.facts.direction).toBeUndefined()
+    expect(
+      say('NOTIFY_ANSWER', { pbx_call_id: 'x_1', destination: '101' })[0]?.facts.direction,
+    ).toBeUndefined()
   })
   it('NOTIFY_OUT_END is outbound whatever its id says', () => {
-    const [event] = say('NOTIFY_OUT_END', { ...OUT, pbx_call_id: 'x_1', disposition: 'cancel', duration: '9' })
+    const [event] = say('NOTIFY_OUT_END', {
+      ...OUT,
+      pbx_call_id: 'x_1',
+      disposition: 'cancel',
+      duration: '9',
+    })
     expect(event?.facts).toMatchObject({
       direction: 'outbound',
       result: 'no_answer',

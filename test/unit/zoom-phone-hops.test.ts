@@ -84,14 +84,19 @@ describe('a hop', () => {
     expect(legs).toHaveLength(1)
     if ('result_reason' in changes) expect(legs[0]).not.toHaveProperty('result')
   })
-  it.each(['call_queue', 'auto_receptionist'])('that a %s answered is no answer, and has no times of one', (type) => {
-    const times = { answer_time: TAKEN, talk_time: 20, hold_time: 3, recording_id: 'r1' }
-    const call = fold(hop({ ...IN, ...times, result: 'answered', callee_ext_type: type, callee_name: 'Support' }))
-    expect([call.result, call.answeredAt, call.talkMs, call.holdMs]).toEqual(Array(4).fill(undefined))
-    expect(call.recordings).toEqual([])
-    expect(call.agent).toEqual(type === 'call_queue' ? { group: 'Support' } : undefined)
-    expect(call.legs[0]).not.toHaveProperty('agent')
-  })
+  it.each(['call_queue', 'auto_receptionist'])(
+    'that a %s answered is no answer, and has no times of one',
+    (type) => {
+      const times = { answer_time: TAKEN, talk_time: 20, hold_time: 3, recording_id: 'r1' }
+      const call = fold(
+        hop({ ...IN, ...times, result: 'answered', callee_ext_type: type, callee_name: 'Support' }),
+      )
+      expect([call.result, call.answeredAt, call.talkMs, call.holdMs]).toEqual(Array(4).fill(undefined))
+      expect(call.recordings).toEqual([])
+      expect(call.agent).toEqual(type === 'call_queue' ? { group: 'Support' } : undefined)
+      expect(call.legs[0]).not.toHaveProperty('agent')
+    },
+  )
   it('that a customer’s menu took is answered all the same when we called', () => {
     const menu = { callee_ext_type: 'auto_receptionist', answer_time: TAKEN, result: 'answered' }
     const call = fold(hop({ ...OUT, ...menu }))
@@ -120,7 +125,12 @@ describe('a hop', () => {
 
 describe('an event of a party', () => {
   const caller = { phone_number: '+33639980142', name: 'Jean Dupont' }
-  const callee = { extension_id: 'e123', extension_type: 'user', name: 'Alice Martin', phone_number: '+33199001234' }
+  const callee = {
+    extension_id: 'e123',
+    extension_type: 'user',
+    name: 'Alice Martin',
+    phone_number: '+33199001234',
+  }
   const live = (name: string, changes: object = {}): CallEvent[] =>
     say(name, { call_id: '7239106517459834881', caller, callee, ringing_start_time: BEGAN, ...changes })
   const ended = { answer_start_time: TAKEN, call_end_time: ENDED }
