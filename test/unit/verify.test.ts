@@ -337,6 +337,18 @@ describe('token', () => {
     )
   })
 
+  test('in a second header, where the first one is not there; the first counts where both are', async () => {
+    const place = token({ header: 'verification-token', or: 'validation-token' })
+    const right = 'rc_verification_0123456789'
+    const sent = async (headers: Record<string, string>) => verify(raw({ headers }), place)
+    expect(await sent({ 'verification-token': right })).toMatchObject(accepted)
+    expect(await sent({ 'validation-token': right })).toMatchObject(accepted)
+    expect(await sent({ 'verification-token': '', 'validation-token': right })).toMatchObject(accepted)
+    expect(await sent({ 'verification-token': 'x', 'validation-token': right })).toMatchObject({ ok: false })
+    expect(await sent({ 'validation-token': 'x' })).toEqual(refused('the token does not fit the secret'))
+    expect(await sent({})).toEqual(refused('the header verification-token or validation-token is missing'))
+  })
+
   test('Aircall: a field of the JSON body', async () => {
     const body =
       '{"resource":"call","event":"call.ended","timestamp":1766998938,"token":"45XXYYZZa08","data":{"id":812345678}}'
