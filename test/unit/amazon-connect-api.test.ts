@@ -24,7 +24,7 @@ describe('a recording', () => {
   const aCall = (endedAt = NOW) =>
     callSchema.parse({
       id: 'call_1',
-      source: { connection: 'connect', callId: '1' },
+      source: { connection: 'pbx', callId: '1' },
       endedAt: new Date(endedAt).toISOString(),
     })
 
