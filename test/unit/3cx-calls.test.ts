@@ -39,7 +39,11 @@ describe('the journal', () => {
   ])('%s is %s, %s', (call_type, direction, result, answeredAt, talkMs, recordings) => {
     const { facts } = told({ call_type })
     expect(facts).toMatchObject({ direction, result })
-    expect([facts.answeredAt, facts.talkMs, facts.recordings?.length]).toEqual([answeredAt, talkMs, recordings])
+    expect([facts.answeredAt, facts.talkMs, facts.recordings?.length]).toEqual([
+      answeredAt,
+      talkMs,
+      recordings,
+    ])
     const [outside, own] = direction === 'inbound' ? [facts.from, facts.dialed] : [facts.dialed, facts.from]
     expect([outside?.phone, own]).toEqual(['+33639980142', undefined])
     expect(facts.agent).toEqual(call_type === 'Missed' ? undefined : { extension: '101' })
@@ -175,7 +179,10 @@ describe('the call log', () => {
   })
 
   it('tells an outbound call, by who answered last', () => {
-    const event = logged([row({ ...OUT, Answered: false, CdrId: 'a' }), row({ ...OUT, ...later(5), CdrId: 'b' })])
+    const event = logged([
+      row({ ...OUT, Answered: false, CdrId: 'a' }),
+      row({ ...OUT, ...later(5), CdrId: 'b' }),
+    ])
     expect(event?.facts).toMatchObject({
       direction: 'outbound',
       result: 'answered',
@@ -205,7 +212,10 @@ describe('the call log', () => {
 
   it('lengths that are missing count as nothing', () => {
     const { facts } = logged([row({ RingingDuration: null })]) ?? {}
-    expect(facts).toMatchObject({ answeredAt: '2026-03-04T11:22:33.000Z', endedAt: '2026-03-04T11:23:37.000Z' })
+    expect(facts).toMatchObject({
+      answeredAt: '2026-03-04T11:22:33.000Z',
+      endedAt: '2026-03-04T11:23:37.000Z',
+    })
   })
 
   it('rows are taken by their start and then their id, whatever order they come in', () => {
@@ -217,14 +227,19 @@ describe('the call log', () => {
     const event = logged(rows)
     expect(event).toEqual(logged(rows.toReversed()))
     expect(event?.facts.legs?.map(({ key }) => key)).toEqual(['z', 'a', 'b'])
-    expect(event?.facts).toMatchObject({ agent: { extension: '102', group: '800' }, disconnectReason: 'last' })
+    expect(event?.facts).toMatchObject({
+      agent: { extension: '102', group: '800' },
+      disconnectReason: 'last',
+    })
     // A queue is nobody.
     expect(event?.facts.legs?.[0]).not.toHaveProperty('agent')
     expect(event?.facts.agent).not.toHaveProperty('name')
   })
 
   it('a direction may stand in one of the rows; what is between extensions is passed over', () => {
-    expect(logged([row({ Direction: null }), row({ ...later(1), CdrId: 'b' })])?.facts.direction).toBe('inbound')
+    expect(logged([row({ Direction: null }), row({ ...later(1), CdrId: 'b' })])?.facts.direction).toBe(
+      'inbound',
+    )
     expect(logged([row({ Direction: 'Inbound Queue' })])?.facts.direction).toBe('inbound')
     expect(logged([row({ Direction: 'Internal' })])).toBeNull()
     expect(logged([row({ Direction: null })])).toBeNull()
@@ -236,7 +251,13 @@ describe('the call log', () => {
     expect(leg).toMatchObject({ from: '10000', to: '101' })
     const none = { SourceCallerId: null, SourceDn: null, DestinationCallerId: null, DestinationDn: null }
     const bare = logged([row({ ...none, DestinationDisplayName: null, Reason: null })])
-    expect(Object.keys(bare?.facts.legs?.[0] ?? {})).toEqual(['key', 'startedAt', 'endedAt', 'result', 'answeredAt'])
+    expect(Object.keys(bare?.facts.legs?.[0] ?? {})).toEqual([
+      'key',
+      'startedAt',
+      'endedAt',
+      'result',
+      'answeredAt',
+    ])
     expect(bare?.facts).not.toHaveProperty('agent')
     expect(bare?.facts).not.toHaveProperty('disconnectReason')
   })

@@ -92,7 +92,10 @@ describe('the times of a record', () => {
     const queue = facts({ lastapp: 'Queue', lastdata: '600,t,,,60' })
     expect(queue).not.toHaveProperty('answeredAt')
     expect(queue.legs?.[0]).not.toHaveProperty('answeredAt')
-    expect(call({ lastapp: 'Queue', lastdata: '600,t,,,60' }).agent).toEqual({ extension: '101', group: '600' })
+    expect(call({ lastapp: 'Queue', lastdata: '600,t,,,60' }).agent).toEqual({
+      extension: '101',
+      group: '600',
+    })
     expect(facts({ lastapp: 'Queue', lastdata: '' })).not.toHaveProperty('agent')
     expect(facts({ lastapp: 'Queue' })).not.toHaveProperty('agent')
   })
@@ -144,9 +147,21 @@ describe('who is who', () => {
   it.each([
     ['the one who was reached', { dst_cnam: 'Alice' }, { extension: '101', name: 'Alice' }],
     ['who dialled', { ...OUT, cnam: 'Alice', dst_cnam: 'Jean' }, { extension: '101', name: 'Alice' }],
-    ['who was there, of a part that led outside', { ...MEMBER, dstchannel: 'PJSIP/provider-1', dst_cnam: 'X' }, { extension: '101' }],
-    ['nobody, of what went from outside to outside', { dstchannel: 'PJSIP/provider-2', dst_cnam: 'X' }, undefined],
-    ['nobody, of a group that rings by a name', { dstchannel: 'Local/sales@queues-1;1', dst_cnam: 'X' }, undefined],
+    [
+      'who was there, of a part that led outside',
+      { ...MEMBER, dstchannel: 'PJSIP/provider-1', dst_cnam: 'X' },
+      { extension: '101' },
+    ],
+    [
+      'nobody, of what went from outside to outside',
+      { dstchannel: 'PJSIP/provider-2', dst_cnam: 'X' },
+      undefined,
+    ],
+    [
+      'nobody, of a group that rings by a name',
+      { dstchannel: 'Local/sales@queues-1;1', dst_cnam: 'X' },
+      undefined,
+    ],
     ['nobody, of a trunk whose name is a number', { dstchannel: 'PJSIP/200-1' }, undefined],
   ])('the agent is %s', (_, changes, agent) => {
     const told = events({ linkedid: ID, ...changes }, { trunks: ['provider', '200'] })
@@ -196,7 +211,9 @@ describe('what a record is known by', () => {
       callId: ID,
       alsoKnownAs: [MEMBER.uniqueid],
     })
-    expect(closed({ uniqueid: ID, linkedid: ID, ...file, bytes: 44 })?.facts.recordings?.[0]?.state).toBe('absent')
+    expect(closed({ uniqueid: ID, linkedid: ID, ...file, bytes: 44 })?.facts.recordings?.[0]?.state).toBe(
+      'absent',
+    )
   })
 })
 

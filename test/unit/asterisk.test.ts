@@ -146,7 +146,9 @@ describe('the records of one call', () => {
 
   it('at any other time the channel’s id decides nothing', () => {
     const rows = [{ uniqueid: '1792891800.1', calldate: '2026-10-24 02:30:00' }]
-    expect(read(JSON.stringify({ tz: 'Europe/Paris', rows }))[0]?.facts.startedAt).toBe('2026-10-24T00:30:00.000Z')
+    expect(read(JSON.stringify({ tz: 'Europe/Paris', rows }))[0]?.facts.startedAt).toBe(
+      '2026-10-24T00:30:00.000Z',
+    )
   })
 })
 

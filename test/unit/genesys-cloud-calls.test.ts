@@ -22,7 +22,11 @@ describe('an event', () => {
     expect(moment('customer.end')[1]?.facts).toEqual({ endedAt: AT })
     expect(moment('user.start')[0]?.facts).toEqual({ legs: [{ key: 's', startedAt: AT }] })
     expect(moment('acd.end')[0]?.facts).toEqual({})
-    expect([...moment('voicemail.end'), ...moment('voicemail.end', { voicemailMs: 0 }), ...moment('acw')]).toEqual([])
+    expect([
+      ...moment('voicemail.end'),
+      ...moment('voicemail.end', { voicemailMs: 0 }),
+      ...moment('acw'),
+    ]).toEqual([])
     expect(moment('flow.end')).toEqual([])
   })
 
@@ -30,7 +34,12 @@ describe('an event', () => {
     ['INBOUND', 'customer.start', undefined, { phone: null, phoneRaw: '' }],
     ['INBOUND', 'customer.end', undefined, undefined],
     ['OUTBOUND', 'customer.start', undefined, undefined],
-    ['INBOUND', 'customer.start', 'tel:+33639980142', { phone: '+33639980142', phoneRaw: 'tel:+33639980142' }],
+    [
+      'INBOUND',
+      'customer.start',
+      'tel:+33639980142',
+      { phone: '+33639980142', phoneRaw: 'tel:+33639980142' },
+    ],
   ])('%s %s from %s', (direction, name, ani, from) => {
     const events = moment(name, { direction, ani })
     expect(events.at(-1)?.facts.from).toEqual(from)
@@ -43,7 +52,8 @@ describe('an event', () => {
   })
 
   it('agents are known by their id, groups by the queues that are named', () => {
-    const agent = (changes: Partial<SeenMoment>) => moment('user.end', { interactingMs: 5000, ...changes })[0]?.facts.agent
+    const agent = (changes: Partial<SeenMoment>) =>
+      moment('user.end', { interactingMs: 5000, ...changes })[0]?.facts.agent
     expect(agent({ userId: 'u', queueId: QUEUE })).toEqual({ id: 'u', group: 'Support' })
     expect(agent({ userId: 'u', queueId: OTHER })).toEqual({ id: 'u' })
     expect(agent({ userId: 'u' })).toEqual({ id: 'u' })
@@ -54,18 +64,28 @@ describe('an event', () => {
 
   it('a queue says that the caller gave up; the voicemail, that something was left', () => {
     const outcome = (acdOutcome: string) => moment('acd.end', { acdOutcome })[0]?.facts.result
-    expect([outcome('ABANDON'), outcome('Abandoned'), outcome('ANSWERED')]).toEqual(['abandoned', 'abandoned', undefined])
+    expect([outcome('ABANDON'), outcome('Abandoned'), outcome('ANSWERED')]).toEqual([
+      'abandoned',
+      'abandoned',
+      undefined,
+    ])
     expect(moment('voicemail.end', { voicemailMs: 900 })[0]?.facts).toEqual({ result: 'voicemail' })
   })
 
   it('wrap-up codes are named where they can be', () => {
-    expect(moment('acw', { wrapupCode: CODE })[0]).toMatchObject({ phase: 'amended', facts: { outcome: 'Sold' } })
+    expect(moment('acw', { wrapupCode: CODE })[0]).toMatchObject({
+      phase: 'amended',
+      facts: { outcome: 'Sold' },
+    })
     expect(moment('acw', { wrapupCode: 'x' })[0]?.facts).toEqual({ meta: { wrapUpCode: 'x' } })
-    expect(moment('acw', { wrapupCode: 'constructor' })[0]?.facts).toEqual({ meta: { wrapUpCode: 'constructor' } })
+    expect(moment('acw', { wrapupCode: 'constructor' })[0]?.facts).toEqual({
+      meta: { wrapUpCode: 'constructor' },
+    })
   })
 })
 
-const time = (seconds: number) => new Date(Date.parse('2026-03-04T10:30:00.000Z') + seconds * 1000).toISOString()
+const time = (seconds: number) =>
+  new Date(Date.parse('2026-03-04T10:30:00.000Z') + seconds * 1000).toISOString()
 const part = (segmentType: string, from: number, to: number, more: object = {}) => ({
   segmentType,
   segmentStart: time(from),
@@ -110,10 +130,19 @@ function listed(participants: object[], { recordings = 0, ...changes }: Record<s
 }
 
 describe('a conversation in the analytics', () => {
-  const talk = [part('alert', 10, 16), part('interact', 16, 60, { queueId: QUEUE }), part('hold', 60, 70), part('interact', 70, 90), part('wrapup', 90, 99, { wrapUpCode: CODE })]
+  const talk = [
+    part('alert', 10, 16),
+    part('interact', 16, 60, { queueId: QUEUE }),
+    part('hold', 60, 70),
+    part('interact', 70, 90),
+    part('wrapup', 90, 99, { wrapUpCode: CODE }),
+  ]
 
   it('is the call that its events told, with names', () => {
-    const { call, events, isAnswered } = listed([customer(0, 90), agent('u', talk, { participantName: 'Alice' })])
+    const { call, events, isAnswered } = listed([
+      customer(0, 90),
+      agent('u', talk, { participantName: 'Alice' }),
+    ])
     expect(isAnswered).toBe(true)
     expect(events.map(({ key }) => key)).toEqual([
       'c:cs:customer.start',
@@ -153,7 +182,10 @@ describe('a conversation in the analytics', () => {
     const first = agent('a', [part('interact', 10, 20)], { participantName: 'A' })
     const second = agent('b', [part('interact', 20, 90)])
     const rang = agent('z', [part('alert', 5, 95)])
-    for (const participants of [[customer(0, 95), first, second, rang], [rang, second, first, customer(0, 95)]]) {
+    for (const participants of [
+      [customer(0, 95), first, second, rang],
+      [rang, second, first, customer(0, 95)],
+    ]) {
       const { call } = listed(participants)
       expect(call?.agent).toEqual({ id: 'b' })
       expect(call?.answeredAt).toBe(time(10))
@@ -167,7 +199,10 @@ describe('a conversation in the analytics', () => {
 
   it('nobody answered: busy by its code, given up in the queue, or a voicemail', () => {
     const rang = (codes?: number[]) => agent('u', [part('alert', 5, 9, { sipResponseCodes: codes })])
-    expect(listed([customer(0, 9), rang()])).toMatchObject({ isAnswered: false, call: { result: 'no_answer' } })
+    expect(listed([customer(0, 9), rang()])).toMatchObject({
+      isAnswered: false,
+      call: { result: 'no_answer' },
+    })
     expect(listed([customer(0, 9), rang()]).call).not.toHaveProperty('agent')
     expect(listed([customer(0, 9), rang([180, 486])]).call?.result).toBe('busy')
     expect(listed([customer(0, 9), rang([180])]).call?.result).toBe('no_answer')
@@ -175,38 +210,74 @@ describe('a conversation in the analytics', () => {
     expect(listed([customer(0, 90), rang([486]), agent('b', talk)]).call?.result).toBe('answered')
     const queue = (...metrics: string[]) => ({
       purpose: 'acd',
-      sessions: [{ sessionId: 'q', mediaType: 'voice', metrics: metrics.map((name) => ({ name })), segments: [part('interact', 1, 9, { queueId: QUEUE })] }],
+      sessions: [
+        {
+          sessionId: 'q',
+          mediaType: 'voice',
+          metrics: metrics.map((name) => ({ name })),
+          segments: [part('interact', 1, 9, { queueId: QUEUE })],
+        },
+      ],
     })
-    expect(listed([customer(0, 9), queue('tAcd', 'tAbandon')]).call).toMatchObject({ result: 'abandoned', agent: { group: 'Support' } })
+    expect(listed([customer(0, 9), queue('tAcd', 'tAbandon')]).call).toMatchObject({
+      result: 'abandoned',
+      agent: { group: 'Support' },
+    })
     expect(listed([customer(0, 9), queue('tAcd')]).call?.result).toBe('no_answer')
-    const voicemail = { purpose: 'voicemail', sessions: [{ sessionId: 'v', mediaType: 'voice', segments: [part('interact', 2, 9)] }] }
+    const voicemail = {
+      purpose: 'voicemail',
+      sessions: [{ sessionId: 'v', mediaType: 'voice', segments: [part('interact', 2, 9)] }],
+    }
     expect(listed([customer(0, 9), voicemail]).call?.result).toBe('voicemail')
-    const menu = { purpose: 'ivr', sessions: [{ sessionId: 'i', mediaType: 'voice', segments: [part('ivr', 2, 9)] }] }
+    const menu = {
+      purpose: 'ivr',
+      sessions: [{ sessionId: 'i', mediaType: 'voice', segments: [part('ivr', 2, 9)] }],
+    }
     expect(listed([customer(0, 9), menu]).call?.result).toBe('no_answer')
   })
 
   it('its customer is the first one from outside, by voice; without one it is no call', () => {
-    const third = { ...customer(50, 60, { sessionId: 'third', ani: 'tel:+447700900123' }), purpose: 'external' }
+    const third = {
+      ...customer(50, 60, { sessionId: 'third', ani: 'tel:+447700900123' }),
+      purpose: 'external',
+    }
     expect(listed([third, customer(0, 90)]).call?.customer?.phone).toBe('+33639980142')
     expect(listed([third]).call?.customer?.phone).toBe('+447700900123')
     expect(listed([customer(0, 90, { mediaType: 'VOICE' })]).events).not.toEqual([])
-    for (const none of [[], [agent('u', talk)], [customer(0, 90, { mediaType: 'chat' })], [customer(0, 90, { segments: [] })], [customer(0, 9, { segments: null })]])
+    for (const none of [
+      [],
+      [agent('u', talk)],
+      [customer(0, 90, { mediaType: 'chat' })],
+      [customer(0, 90, { segments: [] })],
+      [customer(0, 9, { segments: null })],
+    ])
       expect(listed(none).events).toEqual([])
     // A user without an id, or with another purpose, is no agent of ours.
     expect(listed([customer(0, 90), { ...agent('u', talk), userId: null }]).call?.result).toBe('no_answer')
     expect(listed([customer(0, 90), { ...agent('u', talk), purpose: 'user' }]).call?.result).toBe('answered')
-    expect(listed([customer(0, 90), { ...agent('u', talk), purpose: 'monitor' }]).call?.result).toBe('no_answer')
+    expect(listed([customer(0, 90), { ...agent('u', talk), purpose: 'monitor' }]).call?.result).toBe(
+      'no_answer',
+    )
   })
 
   it('was answered when an agent began to talk, and not when what is missing would have it', () => {
-    const parked = [part('alert', 10, 16), part('interact', 16, 60), part('parked', 60, 65), part('interact', 65, 90)]
+    const parked = [
+      part('alert', 10, 16),
+      part('interact', 16, 60),
+      part('parked', 60, 65),
+      part('interact', 65, 90),
+    ]
     const { call } = listed([customer(0, 90), agent('a', parked), agent('b', [part('interact', 70, 90)])])
     expect(call).toMatchObject({ answeredAt: time(16), endedAt: time(90) })
-    expect(listed([customer(0, 90), agent('u', [part('alert', 10, 16)])]).last).not.toHaveProperty('answeredAt')
+    expect(listed([customer(0, 90), agent('u', [part('alert', 10, 16)])]).last).not.toHaveProperty(
+      'answeredAt',
+    )
   })
 
   it('the contact of the outside is kept', () => {
-    expect(listed([customer(0, 9, {}, { externalContactId: 'x-1' })]).call?.meta).toEqual({ externalContactId: 'x-1' })
+    expect(listed([customer(0, 9, {}, { externalContactId: 'x-1' })]).call?.meta).toEqual({
+      externalContactId: 'x-1',
+    })
   })
 
   it('a segment that has no end counts from its beginning, and for nothing', () => {
@@ -216,7 +287,8 @@ describe('a conversation in the analytics', () => {
   })
 
   it('further recordings are numbered', () => {
-    const keys = (recordings: number) => listed([customer(0, 90), agent('u', talk)], { recordings }).call?.recordings.map(({ key }) => key)
+    const keys = (recordings: number) =>
+      listed([customer(0, 90), agent('u', talk)], { recordings }).call?.recordings.map(({ key }) => key)
     expect([keys(0), keys(1), keys(3)]).toEqual([['c'], ['c'], ['c', 'c#2', 'c#3']])
     expect(listed([customer(0, 90)], { recordings: 1 }).last).not.toHaveProperty('recordings')
   })

@@ -61,7 +61,10 @@ describe('a finished call', () => {
   it.each([
     [{ contact_name: 'Olena' }, { name: 'Olena' }],
     [{ contact_email: 'olena@example.com' }, { email: 'olena@example.com' }],
-    [{ contact_name: 'Olena', contact_email: 'o@example.com' }, { name: 'Olena', email: 'o@example.com' }],
+    [
+      { contact_name: 'Olena', contact_email: 'o@example.com' },
+      { name: 'Olena', email: 'o@example.com' },
+    ],
     [{}, undefined],
   ])('its customer with %j', (changes, customer) => {
     expect(ended(changes).customer).toEqual(customer)
@@ -76,20 +79,30 @@ describe('a finished call', () => {
 
   it.each([
     [{ agent_id: 4321 }, { id: '4321' }],
-    [{ agent_id: 4321, agent_name: 'Ivan' }, { id: '4321', name: 'Ivan' }],
-    [{ agent_id: 4321, agent_email: 'i@example.com' }, { id: '4321', email: 'i@example.com' }],
+    [
+      { agent_id: 4321, agent_name: 'Ivan' },
+      { id: '4321', name: 'Ivan' },
+    ],
+    [
+      { agent_id: 4321, agent_email: 'i@example.com' },
+      { id: '4321', email: 'i@example.com' },
+    ],
     [{ agent_id: 0, agent_name: 'Nobody' }, undefined],
     [{ agent_name: 'Nobody' }, undefined],
   ])('its agent with %j', (changes, agent) => {
     expect(ended(changes).agent).toEqual(agent)
     // Of a missed call it is nobody's; who called out did so.
     expect(ended({ ...changes, call_info: { type: 'Missed' } })).not.toHaveProperty('agent')
-    expect(ended({ ...changes, call_info: { type: 'Unanswered', direction: 'Outgoing' } }).agent).toEqual(agent)
+    expect(ended({ ...changes, call_info: { type: 'Unanswered', direction: 'Outgoing' } }).agent).toEqual(
+      agent,
+    )
   })
 
   it('its lengths, each where it is told', () => {
     const of = (call_duration: object) => ended({ call_duration })
-    expect(of({ total_duration: 64, ring_time: 8, queue_wait_time: 20, hold_time: 4, conversation_time: 60 })).toMatchObject({
+    expect(
+      of({ total_duration: 64, ring_time: 8, queue_wait_time: 20, hold_time: 4, conversation_time: 60 }),
+    ).toMatchObject({
       ringMs: 8000,
       holdMs: 4000,
       talkMs: 60_000,
@@ -104,13 +117,19 @@ describe('a finished call', () => {
   it('its reason is why it was missed, or its status', () => {
     const reason = (missed_call_reason: string, status: string) =>
       ended({ call_info: { missed_call_reason, status } }).disconnectReason
-    expect([reason('no agent', 'x'), reason('', 'hangup'), reason('', '')]).toEqual(['no agent', 'hangup', undefined])
+    expect([reason('no agent', 'x'), reason('', 'hangup'), reason('', '')]).toEqual([
+      'no agent',
+      'hangup',
+      undefined,
+    ])
   })
 
   it('its line and what was written on it', () => {
     expect(ended({ justcall_line_name: 'Sales' }).meta).toEqual({ line: 'Sales' })
     const call_info = { disposition: 'Interested', notes: 'n'.repeat(1200), rating: 4 }
-    expect(told({ call_info, tags: ['vip', { name: 'late' }, { id: 1 }, null, '', 7, { name: '' }] })[1]).toEqual({
+    expect(
+      told({ call_info, tags: ['vip', { name: 'late' }, { id: 1 }, null, '', 7, { name: '' }] })[1],
+    ).toEqual({
       key: '7:written:r-1',
       callId: '7',
       phase: 'amended',

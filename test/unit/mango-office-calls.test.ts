@@ -8,7 +8,13 @@ import {
   toRecordingEvent,
   toSummaryEvents,
 } from '../../connectors/mango-office/map.ts'
-import { config, legNotice, recordingNotice, statisticsPage, summary } from '../../connectors/mango-office/schema.ts'
+import {
+  config,
+  legNotice,
+  recordingNotice,
+  statisticsPage,
+  summary,
+} from '../../connectors/mango-office/schema.ts'
 
 /** What each field of a notification, and of the extended statistics, becomes. */
 
@@ -100,15 +106,42 @@ describe('a summary', () => {
         },
       },
     ])
-    expect(told({ disconnect_reason: 1121 })[0]?.facts).toMatchObject({ result: 'busy', disconnectReason: '1121' })
+    expect(told({ disconnect_reason: 1121 })[0]?.facts).toMatchObject({
+      result: 'busy',
+      disconnectReason: '1121',
+    })
   })
 
   it.each([
     ['outbound', { from: { extension: '101', number: 'sip:a@b' } }, '74951234567', '79167654321', '101'],
-    ['outbound', { from: { number: '74957654321' }, line_number: '' }, '74957654321', '79167654321', undefined],
-    ['internal', { call_direction: 0, from: { extension: '101' }, to: { extension: '102' } }, '101', '102', undefined],
-    ['internal', { call_direction: 0, from: { number: '79160000001' }, to: { number: '79160000002' } }, '79160000001', '79160000002', undefined],
-    ['internal', { from: { extension: '101' }, to: { extension: '102', number: '79160000002' } }, '101', '102', undefined],
+    [
+      'outbound',
+      { from: { number: '74957654321' }, line_number: '' },
+      '74957654321',
+      '79167654321',
+      undefined,
+    ],
+    [
+      'internal',
+      { call_direction: 0, from: { extension: '101' }, to: { extension: '102' } },
+      '101',
+      '102',
+      undefined,
+    ],
+    [
+      'internal',
+      { call_direction: 0, from: { number: '79160000001' }, to: { number: '79160000002' } },
+      '79160000001',
+      '79160000002',
+      undefined,
+    ],
+    [
+      'internal',
+      { from: { extension: '101' }, to: { extension: '102', number: '79160000002' } },
+      '101',
+      '102',
+      undefined,
+    ],
   ])('%s, %j', (direction, changes, from, dialed, extension) => {
     const answered = { call_direction: 2, to: { number: '79167654321' }, talk_time: AT + 8, ...changes }
     const [answer, ended] = told(answered)
@@ -151,8 +184,12 @@ describe('a leg', () => {
 
   it('has extensions where there are no numbers, and nothing where there is neither', () => {
     const ends = { from: { extension: '101' }, to: { extension: '102' } }
-    expect(leg('Connected', ends)).toEqual({ legs: [{ key: 'L', from: '101', to: '102', answeredAt: expect.any(String) }] })
-    expect(leg('Connected', { from: {}, to: {} }).legs).toEqual([{ key: 'L', answeredAt: expect.any(String) }])
+    expect(leg('Connected', ends)).toEqual({
+      legs: [{ key: 'L', from: '101', to: '102', answeredAt: expect.any(String) }],
+    })
+    expect(leg('Connected', { from: {}, to: {} }).legs).toEqual([
+      { key: 'L', answeredAt: expect.any(String) },
+    ])
   })
 
   it.each([
@@ -264,7 +301,10 @@ describe('a row of the statistics', () => {
     expect(answer?.facts.agent).toEqual({ id: '9', name: 'Bob' })
     expect(ended?.facts).toMatchObject({ direction: 'outbound', dialed: { phone: '+74951234567' } })
     expect(ended?.facts).not.toHaveProperty('from')
-    const [missed] = listed({ context_type: 2, talk_duration: 0, caller_name: null }, talk({ talk_duration: 0, call_end_reason: 1121 }))
+    const [missed] = listed(
+      { context_type: 2, talk_duration: 0, caller_name: null },
+      talk({ talk_duration: 0, call_end_reason: 1121 }),
+    )
     expect(missed?.facts).toMatchObject({ result: 'busy', agent: { id: '9' }, recordingExpected: false })
     expect(missed?.facts).not.toHaveProperty('talkMs')
     expect(missed?.facts.agent).not.toHaveProperty('name')
@@ -310,13 +350,19 @@ describe('a row of the statistics', () => {
     const [answer] = listed({}, talk({ call_answer_time: null }))
     expect(answer).not.toHaveProperty('at')
     expect(answer?.facts).toEqual({ agent: { id: '7', name: 'Alice Martin' } })
-    const [missed] = listed({ talk_duration: 0 }, talk({ talk_duration: 0 }), talk({ talk_duration: 0, call_end_reason: null }))
+    const [missed] = listed(
+      { talk_duration: 0 },
+      talk({ talk_duration: 0 }),
+      talk({ talk_duration: 0, call_end_reason: null }),
+    )
     expect(missed?.facts).toMatchObject({ result: 'abandoned', disconnectReason: '1110' })
     expect(missed?.facts).not.toHaveProperty('agent')
   })
 
   it('a recording that several legs name is told once', () => {
-    const keys = listed({}, talk({ recording_id: ['R', 'S'] }), talk({ recording_id: ['S'] })).map(({ key }) => key)
+    const keys = listed({}, talk({ recording_id: ['R', 'S'] }), talk({ recording_id: ['S'] })).map(
+      ({ key }) => key,
+    )
     expect(keys).toEqual(['E:answer', 'E:summary', 'R:added', 'S:added'])
   })
 })

@@ -56,7 +56,9 @@ describe('the call log', () => {
     expect(await listed(world)).toEqual([])
     world.clock.now += 30_000
     expect(await listed(world)).toHaveLength(2)
-    expect(decodeURIComponent(world.sent.at(-1)?.url.search ?? '')).toContain('dateFrom=2026-03-04T06:30:00.000Z')
+    expect(decodeURIComponent(world.sent.at(-1)?.url.search ?? '')).toContain(
+      'dateFrom=2026-03-04T06:30:00.000Z',
+    )
   })
   it.each([
     ['Accepted', 'inbound', 'answered'],
@@ -166,7 +168,8 @@ describe('the subscription', () => {
     ])
     const wish = JSON.parse(
       String(
-        world.sent.find(({ method, url }) => method === 'POST' && url.pathname.endsWith('/subscription'))?.body,
+        world.sent.find(({ method, url }) => method === 'POST' && url.pathname.endsWith('/subscription'))
+          ?.body,
       ),
     )
     expect(wish.deliveryMode.verificationToken).toBe(SETTINGS.verificationToken)

@@ -6,8 +6,18 @@ import { afterEvent, callEvent, callPage, config } from '../../connectors/ringov
 
 const SETTINGS = { webhookKey: 'key', apiKey: 'api' }
 const ctx = { config: config.parse(SETTINGS), region: 'FR' }
-const CALL = { call_id: '13399767559614784019', channel_id: '88', direction: 'inbound', from_number: '14155550100', to_number: '33180000000' }
-const [START, ANSWER, END] = ['2026-03-04T11:22:33.120Z', '2026-03-04T11:22:41.020Z', '2026-03-04T11:23:45.100Z']
+const CALL = {
+  call_id: '13399767559614784019',
+  channel_id: '88',
+  direction: 'inbound',
+  from_number: '14155550100',
+  to_number: '33180000000',
+}
+const [START, ANSWER, END] = [
+  '2026-03-04T11:22:33.120Z',
+  '2026-03-04T11:22:41.020Z',
+  '2026-03-04T11:23:45.100Z',
+]
 const TIMES = { start_time: 1772623353.12, answered_time: 1772623361.02, hangup_time: 1772623425.1 }
 
 const told = (event: string, changes: Record<string, unknown> = {}) =>
@@ -65,7 +75,11 @@ describe('how a call ended', () => {
 
   it('the reason counts before the status', () => {
     const reason = (changes: object) => told('hangup', { ...changes })[0]?.facts.disconnectReason
-    expect([reason({ reason: 'A', status: 'B' }), reason({ status: 'B' }), reason({})]).toEqual(['A', 'B', undefined])
+    expect([reason({ reason: 'A', status: 'B' }), reason({ status: 'B' }), reason({})]).toEqual([
+      'A',
+      'B',
+      undefined,
+    ])
   })
 })
 
@@ -97,7 +111,10 @@ describe('who is who', () => {
   it.each([
     [{ user_id: 9 }, { id: '9' }],
     [{ user: { user_id: 8 } }, { id: '8' }],
-    [{ user_id: 9, user: { user_id: 8, firstname: 'Ivan', lastname: 'Bondar' } }, { id: '9', name: 'Ivan Bondar' }],
+    [
+      { user_id: 9, user: { user_id: 8, firstname: 'Ivan', lastname: 'Bondar' } },
+      { id: '9', name: 'Ivan Bondar' },
+    ],
     [{ user: { lastname: 'Bondar' } }, { name: 'Bondar' }],
     [{ user: { email: 'i@example.com' } }, { email: 'i@example.com' }],
     [{ user: {} }, undefined],
@@ -124,7 +141,11 @@ describe('who is who', () => {
 
   it('a leg is known by its channel, else by who it was of', () => {
     const key = (changes: object) => told('ringing', { user_id: 9, ...changes })[0]?.facts.legs?.[0]?.key
-    expect([key({}), key({ channel_id: null }), key({ channel_id: null, user_id: null })]).toEqual(['88', '9', 'call'])
+    expect([key({}), key({ channel_id: null }), key({ channel_id: null, user_id: null })]).toEqual([
+      '88',
+      '9',
+      'call',
+    ])
   })
 })
 
@@ -134,20 +155,35 @@ describe('what comes after a call', () => {
 
   it('a recording and a voicemail, by channel or by call', () => {
     const link = 'https://cdn.ringover.com/1.mp3'
-    expect(after('record_available', { record_link: link, record_duration: 64.5, channel_id: '88' }, undefined, withTracks)).toEqual([
+    expect(
+      after(
+        'record_available',
+        { record_link: link, record_duration: 64.5, channel_id: '88' },
+        undefined,
+        withTracks,
+      ),
+    ).toEqual([
       {
         key: '1:record:88',
         callId: '1',
         phase: 'recorded',
-        facts: { recordings: [{ key: 'record:88', format: 'mp3', url: link, durationMs: 64_500, tracks, state: 'ready' }] },
+        facts: {
+          recordings: [
+            { key: 'record:88', format: 'mp3', url: link, durationMs: 64_500, tracks, state: 'ready' },
+          ],
+        },
       },
     ])
     expect(after('voicemail_available', { voicemail_link: link }, undefined, withTracks)[0]?.facts).toEqual({
       recordings: [{ key: 'voicemail:1', format: 'mp3', url: link, state: 'ready' }],
       result: 'voicemail',
     })
-    expect(after('record_available', { record_link: link })[0]?.facts.recordings?.[0]).not.toHaveProperty('tracks')
-    expect(after('record_available', { record_link: 'no address' })[0]?.facts.recordings?.[0]).not.toHaveProperty('url')
+    expect(after('record_available', { record_link: link })[0]?.facts.recordings?.[0]).not.toHaveProperty(
+      'tracks',
+    )
+    expect(
+      after('record_available', { record_link: 'no address' })[0]?.facts.recordings?.[0],
+    ).not.toHaveProperty('url')
     expect([...after('record_available', {}), ...after('voicemail_available', {})]).toEqual([])
   })
 
@@ -156,14 +192,30 @@ describe('what comes after a call', () => {
       { key: `1:tags:${START}`, callId: '1', phase: 'amended', at: START, facts: { tags: ['a', 'b'] } },
     ])
     const [untimed] = after('comments_updated', { comments: 'c'.repeat(1200) })
-    expect(untimed).toEqual({ key: '1:comments:', callId: '1', phase: 'amended', facts: { meta: { comments: 'c'.repeat(1000) } } })
-    expect([...after('tags_updated', { tags: null }), ...after('comments_updated', { comments: '' })]).toEqual([])
+    expect(untimed).toEqual({
+      key: '1:comments:',
+      callId: '1',
+      phase: 'amended',
+      facts: { meta: { comments: 'c'.repeat(1000) } },
+    })
+    expect([
+      ...after('tags_updated', { tags: null }),
+      ...after('comments_updated', { comments: '' }),
+    ]).toEqual([])
   })
 })
 
 describe('a row of the list', () => {
   const listed = (changes: Record<string, unknown>) => {
-    const row = { ...CALL, direction: 'in', is_answered: true, start_time: START, answered_time: ANSWER, end_time: END, ...changes }
+    const row = {
+      ...CALL,
+      direction: 'in',
+      is_answered: true,
+      start_time: START,
+      answered_time: ANSWER,
+      end_time: END,
+      ...changes,
+    }
     return toListedEvents(callPage.parse({ call_list: [row] }).call_list?.[0] ?? ({} as never), ctx)
   }
 
@@ -173,7 +225,13 @@ describe('a row of the list', () => {
     expect(ended).toMatchObject({
       key: told('hangup', TIMES)[0]?.key,
       at: END,
-      facts: { direction: 'inbound', result: 'answered', answeredAt: ANSWER, talkMs: 60_500, agent: { id: '9' } },
+      facts: {
+        direction: 'inbound',
+        result: 'answered',
+        answeredAt: ANSWER,
+        talkMs: 60_500,
+        agent: { id: '9' },
+      },
     })
     expect(listed({})[0]?.facts).not.toHaveProperty('talkMs')
   })
