@@ -176,9 +176,8 @@ const REASONS: Readonly<Record<string, Result>> = {
   OUTBOUND_DESTINATION_ENDPOINT_ERROR: 'failed',
   OUTBOUND_RESOURCE_ERROR: 'failed',
   OUTBOUND_ATTEMPT_FAILED: 'failed',
-  // Of campaigns: nobody was called at all. The first is misspelt by the vendor.
+  // Of campaigns: nobody was called at all. The vendor spells the first one so.
   OUTBUND_PREVIEW_DISCARDED: 'failed',
-  OUTBOUND_PREVIEW_DISCARDED: 'failed',
   EXPIRED: 'failed',
 }
 const GIVEN_UP = ['CUSTOMER_DISCONNECT', 'TELECOM_ORIGINATOR_CANCEL', 'CUSTOMER_NEVER_ARRIVED']

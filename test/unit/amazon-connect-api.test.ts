@@ -215,7 +215,15 @@ describe('the list of contacts', () => {
     const own = events.find(({ key }) => key.startsWith('a:contact:'))
     // By its record alone it goes on; so that one tells no end, and another event does.
     expect(own?.phase).toBe('answered')
-    if (isOver) expect(events.at(-1)).toMatchObject({ key: 'a:last', callId: 'a', phase: 'ended' })
+    const at = new Date(NOW - 7_200_000).toISOString()
+    if (isOver)
+      expect(events.at(-1)).toEqual({
+        key: 'a:last',
+        callId: 'a',
+        phase: 'ended',
+        at,
+        facts: { endedAt: at },
+      })
   })
   it.each([
     ['UnrecognizedClientException', 403, 'auth'],

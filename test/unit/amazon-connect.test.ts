@@ -243,6 +243,67 @@ describe('a call', () => {
   })
 })
 
+describe('what answering-machine detection found', () => {
+  it.each([
+    ['HUMAN_ANSWERED', 'answered'],
+    ['VOICEMAIL_BEEP', 'voicemail'],
+    ['VOICEMAIL_NO_BEEP', 'voicemail'],
+    ['AMD_UNANSWERED', 'no_answer'],
+    ['SIT_TONE_BUSY', 'busy'],
+    ['SIT_TONE_INVALID_NUMBER', 'failed'],
+    ['SIT_TONE_DETECTED', 'failed'],
+    ['FAX_MACHINE_DETECTED', 'failed'],
+    // These say nothing certain: that it was connected does.
+    ['AMD_UNRESOLVED', 'answered'],
+    ['AMD_UNRESOLVED_SILENCE', 'answered'],
+    ['AMD_ERROR', 'answered'],
+    ['constructor', 'answered'],
+    [null, 'answered'],
+  ])('%s is %s', (AnsweringMachineDetectionStatus, result) => {
+    const call = fold(record({ InitiationMethod: 'API', AnsweringMachineDetectionStatus }))
+    expect(call.result).toBe(result)
+    expect(call.answeredAt).toBe(result === 'answered' ? '2025-12-29T09:00:00.000Z' : undefined)
+    // Who calls in is no machine's finding.
+    expect(fold(record({ AnsweringMachineDetectionStatus })).result).toBe('answered')
+  })
+})
+
+describe('a contact event', () => {
+  const said = (eventType: string, fields: Record<string, unknown> = {}) => {
+    const event = JSON.parse(fixture('event-initiated'))
+    const agentInfo = { agentArn: 'arn:x/agent/a-1', connectedToAgentTimestamp: '2025-12-29T09:00:10.000Z' }
+    const detail = { ...event.detail, agentInfo, eventType, ...fields }
+    return read(JSON.stringify({ ...event, time: '2025-12-29T09:05:00Z', detail }))[0]?.facts ?? {}
+  }
+
+  it('tells its own time, or else that of the event', () => {
+    expect(said('CONNECTED_TO_AGENT').answeredAt).toBe('2025-12-29T09:00:10.000Z')
+    expect(said('CONNECTED_TO_AGENT', { agentInfo: {} }).answeredAt).toBe('2025-12-29T09:05:00.000Z')
+    const disconnectTimestamp = '2025-12-29T09:02:17.000Z'
+    expect(said('DISCONNECTED', { disconnectTimestamp }).endedAt).toBe(disconnectTimestamp)
+    expect(said('DISCONNECTED', { disconnectTimestamp: null }).endedAt).toBe('2025-12-29T09:05:00.000Z')
+  })
+
+  it('tells what it knows, and nothing else', () => {
+    const none = { initiationMethod: null, initiationTimestamp: null, agentInfo: null }
+    expect(said('INITIATED', none)).toEqual({})
+    expect(said('INITIATED', { ...none, initiationMethod: 'constructor' })).toEqual({})
+    expect(said('CONNECTED_TO_AGENT', none)).not.toHaveProperty('agent')
+    // Only the first contact of a call knows its direction.
+    expect(said('INITIATED').direction).toBe('inbound')
+    expect(
+      said('INITIATED', { initialContactId: '25a5cf14-3212-45a1-9f86-a8e97db8afaf' }),
+    ).not.toHaveProperty('direction')
+  })
+
+  it.each(['OUTBOUND', 'CALLBACK', 'API', 'EXTERNAL_OUTBOUND', 'CAMPAIGN_PREVIEW'])(
+    'of %s: that the agent is there is no answer yet',
+    (initiationMethod) => {
+      expect(said('CONNECTED_TO_AGENT', { initiationMethod })).not.toHaveProperty('answeredAt')
+    },
+  )
+})
+
 /** The plain record of a call that an agent answered, with other fields. */
 const record = (fields: Record<string, unknown>) =>
   read(JSON.stringify({ ...JSON.parse(fixture('record-bare')), ...fields }))

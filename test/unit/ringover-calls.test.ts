@@ -22,7 +22,7 @@ const TIMES = { start_time: 1772623353.12, answered_time: 1772623361.02, hangup_
 
 const told = (event: string, changes: Record<string, unknown> = {}) =>
   CALL_EVENTS[event]?.(callEvent.parse({ data: { ...CALL, ...changes } }).data, ctx) ?? []
-const after = (event: string, changes: Record<string, unknown>, at?: string, context = ctx) =>
+const afterwards = (event: string, changes: Record<string, unknown>, at?: string, context = ctx) =>
   AFTER_EVENTS[event]?.(afterEvent.parse({ data: { call_id: '1', ...changes } }).data, at, context) ?? []
 
 describe('the times of an event', () => {
@@ -156,7 +156,7 @@ describe('what comes after a call', () => {
   it('a recording and a voicemail, by channel or by call', () => {
     const link = 'https://cdn.ringover.com/1.mp3'
     expect(
-      after(
+      afterwards(
         'record_available',
         { record_link: link, record_duration: 64.5, channel_id: '88' },
         undefined,
@@ -174,24 +174,26 @@ describe('what comes after a call', () => {
         },
       },
     ])
-    expect(after('voicemail_available', { voicemail_link: link }, undefined, withTracks)[0]?.facts).toEqual({
+    expect(
+      afterwards('voicemail_available', { voicemail_link: link }, undefined, withTracks)[0]?.facts,
+    ).toEqual({
       recordings: [{ key: 'voicemail:1', format: 'mp3', url: link, state: 'ready' }],
       result: 'voicemail',
     })
-    expect(after('record_available', { record_link: link })[0]?.facts.recordings?.[0]).not.toHaveProperty(
-      'tracks',
-    )
     expect(
-      after('record_available', { record_link: 'no address' })[0]?.facts.recordings?.[0],
+      afterwards('record_available', { record_link: link })[0]?.facts.recordings?.[0],
+    ).not.toHaveProperty('tracks')
+    expect(
+      afterwards('record_available', { record_link: 'no address' })[0]?.facts.recordings?.[0],
     ).not.toHaveProperty('url')
-    expect([...after('record_available', {}), ...after('voicemail_available', {})]).toEqual([])
+    expect([...afterwards('record_available', {}), ...afterwards('voicemail_available', {})]).toEqual([])
   })
 
   it('tags and comments, by the time of their event', () => {
-    expect(after('tags_updated', { tags: ['a', 'b'] }, START)).toEqual([
+    expect(afterwards('tags_updated', { tags: ['a', 'b'] }, START)).toEqual([
       { key: `1:tags:${START}`, callId: '1', phase: 'amended', at: START, facts: { tags: ['a', 'b'] } },
     ])
-    const [untimed] = after('comments_updated', { comments: 'c'.repeat(1200) })
+    const [untimed] = afterwards('comments_updated', { comments: 'c'.repeat(1200) })
     expect(untimed).toEqual({
       key: '1:comments:',
       callId: '1',
@@ -199,8 +201,8 @@ describe('what comes after a call', () => {
       facts: { meta: { comments: 'c'.repeat(1000) } },
     })
     expect([
-      ...after('tags_updated', { tags: null }),
-      ...after('comments_updated', { comments: '' }),
+      ...afterwards('tags_updated', { tags: null }),
+      ...afterwards('comments_updated', { comments: '' }),
     ]).toEqual([])
   })
 })
