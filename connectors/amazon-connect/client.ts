@@ -7,7 +7,7 @@ import { failOn, readBounded } from '../../src/connector/fail-on.ts'
 import { listEnd } from '../../src/connector/list-end.ts'
 import { readReply } from '../../src/connector/read.ts'
 import { CordboardError, type ErrorCode } from '../../src/errors.ts'
-import { isListening, toContactEvents } from './map.ts'
+import { isListening, isThirdParty, toContactEvents, toLastEvent } from './map.ts'
 import {
   type Config,
   describedContact,
@@ -82,6 +82,7 @@ const bucketRegion = (config: Config): string => config.bucketRegion ?? instance
 export async function* listCalls(since: string, ctx: Context, until?: string): AsyncIterable<CallEvent[]> {
   const names = createNames(ctx)
   const end = Math.min(listEnd(ctx, until, LONGEST_CALL_MS), ctx.now() - SETTLED_MS)
+  const behind = new Map<string, Found[]>()
   for (let from = Date.parse(since); from < end; from += DAY_MS) {
     let next: string | undefined
     do {
@@ -92,18 +93,40 @@ export async function* listCalls(since: string, ctx: Context, until?: string): A
           'Amazon Connect: list contacts: the same page comes again',
         )
       }
-      const previous = new Set(page.Contacts.map((found) => found.PreviousContactId))
+      for (const found of page.Contacts) {
+        const { PreviousContactId: previous } = found
+        if (previous !== undefined) behind.set(previous, [...(behind.get(previous) ?? []), found])
+      }
       const events: CallEvent[] = []
       for (const { Id } of page.Contacts) {
         const seen = await describe(Id, ctx)
         if (!seen || isListening(seen.method)) continue
-        const hasNext = seen.hasNext || previous.has(Id)
+        const { hasNext, isLast } = followersOf(seen, behind.get(Id) ?? [])
         events.push(...toContactEvents(await names({ ...seen, hasNext }), ctx))
+        if (hasNext && isLast) events.push(toLastEvent(seen))
       }
       yield events
       next = page.NextToken
     } while (next !== undefined)
   }
+}
+
+type Found = z.output<typeof foundContacts>['Contacts'][number]
+
+/**
+ * Who follows a contact, and whether the call goes on with them: not with a third party, which is a next contact as well. Of
+ * those that were called by a quick connect the contact itself tells it, of the others their method, and they ended before.
+ */
+function followersOf(seen: SeenContact, behind: readonly Found[]): { hasNext: boolean; isLast: boolean } {
+  const called = behind.filter(({ InitiationMethod: method, PreviousContactId: previousId }) =>
+    isThirdParty({ method: method?.toUpperCase(), previousId }),
+  )
+  const next = seen.next?.filter((one) => !one.isThirdParty) ?? []
+  const unknown = called.filter(({ Id }) => seen.next?.every(({ id }) => id !== Id) ?? true).length
+  const nextIds = next.filter(({ id }) => id !== undefined && called.every(({ Id }) => Id !== id)).length
+  const unnamed = next.filter(({ id }) => id === undefined).length
+  const isLast = behind.length === called.length && nextIds === 0 && unnamed <= unknown
+  return { hasNext: seen.hasNext || behind.length > 0, isLast: isLast && !isThirdParty(seen) }
 }
 
 function search(from: number, to: number, most: number, token: string | undefined, ctx: Context) {

@@ -21,6 +21,7 @@ const DIRECTIONS: Readonly<Record<string, Direction>> = {
   CALLBACK: 'outbound',
   API: 'outbound',
   EXTERNAL_OUTBOUND: 'outbound',
+  CAMPAIGN_PREVIEW: 'outbound',
 }
 
 /** Somebody listens in: no part of the conversation. */
@@ -76,9 +77,8 @@ export function toContactEvents(seen: SeenContact, ctx: Context): CallEvent[] {
   }
   const event = { ...callOf(seen), at: updatedAt }
   const key = `${id}:contact:${updatedAt}`
-  // A third party that was called in: whether it answered is no matter of the call's.
-  if (seen.method === 'EXTERNAL_OUTBOUND' && seen.previousId !== undefined)
-    return [{ key, ...event, phase: 'answered', facts: told }]
+  // Whether a third party answered is no matter of the call's.
+  if (isThirdParty(seen)) return [{ key, ...event, phase: 'answered', facts: told }]
   const isSpoken = result === 'answered' || result === 'voicemail'
   const facts: Facts = { ...partiesOf(seen, ctx), ...told }
   if (seen.startedAt) facts.startedAt = seen.startedAt
@@ -94,11 +94,31 @@ export function toContactEvents(seen: SeenContact, ctx: Context): CallEvent[] {
     if (isAlone(seen) && seen.agent?.talkMs !== undefined) facts.talkMs = seen.agent.talkMs
     if (isAlone(seen) && seen.agent?.holdMs !== undefined) facts.holdMs = seen.agent.holdMs
   }
-  const whole: CallEvent = { key, ...event, phase: seen.hasNext ? 'answered' : 'ended', facts }
+  const whole: CallEvent = { key, ...event, phase: isLast(seen) ? 'ended' : 'answered', facts }
   if (isSpoken || (result === undefined && !agent)) return [whole]
   // That nobody answered holds only while no other contact of the call says otherwise: it is told of the beginning.
   const missed: Facts = { ...(result ? { result } : {}), ...(agent ? { agent } : {}) }
   return [{ key: `${id}:unanswered:${updatedAt}`, ...event, phase: 'ringing', facts: missed }, whole]
+}
+
+/** Called in by an agent or by the flow. It is the next contact of the one that called it, and ends nothing. */
+export const isThirdParty = ({ method, previousId }: Pick<SeenContact, 'method' | 'previousId'>): boolean =>
+  method === 'EXTERNAL_OUTBOUND' && previousId !== undefined
+
+/**
+ * A contact with a next one is not the end of the call, since it may have been transferred; but a third party is a next one,
+ * too (NextContactId: "an agent uses a Quick Connect or the number pad"), and a customer who hangs up on an agent is gone.
+ * One without an agent may have asked to be called back.
+ */
+function isLast({ hasNext, agent, reason }: SeenContact): boolean {
+  return !hasNext || (agent?.connectedAt !== undefined && reason === 'CUSTOMER_DISCONNECT')
+}
+
+/** That a contact was the last one, told apart from it: by its record it may have looked like one that goes on. */
+export function toLastEvent(seen: SeenContact): CallEvent {
+  const { id, updatedAt: at, endedAt } = seen
+  const facts: Facts = endedAt === undefined ? {} : { endedAt }
+  return { key: `${id}:last`, ...callOf(seen), phase: 'ended', at, facts }
 }
 
 /** Every contact of a call names the first one; the first one names itself or nothing. */
@@ -133,7 +153,7 @@ function partiesOf(seen: SeenContact, ctx: Context): Facts {
 
 /** Contacts whose outside party is called: it has answered when ConnectedToSystemTimestamp is there. */
 const isDialled = (method: string | undefined): boolean =>
-  method === 'OUTBOUND' || method === 'CALLBACK' || method === 'API' || method === 'EXTERNAL_OUTBOUND'
+  method !== undefined && Object.hasOwn(DIRECTIONS, method) && DIRECTIONS[method] === 'outbound'
 
 /** AnsweringMachineDetectionStatus, of outbound calls with detection; the others say nothing certain. */
 const MACHINES: Readonly<Record<string, Result>> = {
@@ -147,18 +167,30 @@ const MACHINES: Readonly<Record<string, Result>> = {
   FAX_MACHINE_DETECTED: 'failed',
 }
 
+/** DisconnectReason of those that no one reached. The others are about conversations, or say no more than that. */
+const REASONS: Readonly<Record<string, Result>> = {
+  TELECOM_BUSY: 'busy',
+  TELECOM_NUMBER_INVALID: 'failed',
+  TELECOM_POTENTIAL_BLOCKING: 'failed',
+  TELECOM_PROBLEM: 'failed',
+  OUTBOUND_DESTINATION_ENDPOINT_ERROR: 'failed',
+  OUTBOUND_RESOURCE_ERROR: 'failed',
+  OUTBOUND_ATTEMPT_FAILED: 'failed',
+  // Of campaigns: nobody was called at all. The vendor spells the first one so.
+  OUTBUND_PREVIEW_DISCARDED: 'failed',
+  EXPIRED: 'failed',
+}
+const GIVEN_UP = ['CUSTOMER_DISCONNECT', 'TELECOM_ORIGINATOR_CANCEL', 'CUSTOMER_NEVER_ARRIVED']
+
 function resultOf(seen: SeenContact): Result | undefined {
-  const { machine, method, reason } = seen
-  if (isDialled(method)) {
-    if (machine !== undefined && Object.hasOwn(MACHINES, machine)) return MACHINES[machine]
-    if (seen.connectedAt) return 'answered'
-    return reason === 'TELECOM_PROBLEM' ? 'failed' : 'no_answer'
-  }
-  if (seen.agent?.connectedAt) return 'answered'
+  const { machine, method, reason = '' } = seen
+  const isOut = isDialled(method)
+  if (isOut && machine !== undefined && Object.hasOwn(MACHINES, machine)) return MACHINES[machine]
+  if (isOut ? seen.connectedAt : seen.agent?.connectedAt) return 'answered'
   // Who took it over, outside or in the next contact, is not known from here.
-  if (seen.transferredTo || seen.hasNext) return undefined
-  if (reason === 'CUSTOMER_DISCONNECT') return 'abandoned'
-  return reason === 'TELECOM_PROBLEM' ? 'failed' : 'no_answer'
+  if (!isOut && (seen.transferredTo || seen.hasNext)) return undefined
+  if (!isOut && GIVEN_UP.includes(reason)) return 'abandoned'
+  return (Object.hasOwn(REASONS, reason) ? REASONS[reason] : undefined) ?? 'no_answer'
 }
 
 const answeredAtOf = (seen: SeenContact): string | undefined =>
@@ -188,7 +220,9 @@ function legsOf(seen: SeenContact, agent: Agent | undefined, result: Result | un
   return [leg, { ...out, ...(transferredAt ? { startedAt: transferredAt, answeredAt: transferredAt } : {}) }]
 }
 
-const STATES: Readonly<Record<string, Recording['state']>> = { AVAILABLE: 'ready', DELETED: 'absent' }
+/** AVAILABLE, DELETED, or nothing yet. */
+const stateOf = (status: string | undefined): Recording['state'] =>
+  status === 'AVAILABLE' ? 'ready' : status === 'DELETED' ? 'absent' : 'pending'
 
 /**
  * "Stereo: the agent on the right, the customer and whoever else is in the call on the left" (set-up-recordings page of
@@ -197,11 +231,11 @@ const STATES: Readonly<Record<string, Recording['state']>> = { AVAILABLE: 'ready
 function recordingOf(seen: SeenRecording, { agent }: SeenContact): Recording | undefined {
   const { Location: key, Status: status, StorageType: storage, StopTimestamp: stoppedAt } = seen
   const medium = seen.MediaStreamType ?? seen.Type ?? 'AUDIO'
-  if (!key || (storage ?? 'S3') !== 'S3' || medium !== 'AUDIO') return undefined
+  // `S3` in records, "Amazon S3" in the vendor's list of values; the other one is KINESIS_VIDEO_STREAM.
+  if (!key || !/^(?:amazon )?s3$/i.test(storage ?? 'S3') || medium !== 'AUDIO') return undefined
   const said = /\.([a-z\d]{2,4})$/.exec(key)?.[1]
   const { data: format } = recordingSchema.shape.format.safeParse(said)
-  const state = (status !== undefined && STATES[status]) || 'pending'
-  const recording: Recording = { key, ...(format ? { format } : {}), channels: 2, state }
+  const recording: Recording = { key, ...(format ? { format } : {}), channels: 2, state: stateOf(status) }
   const isOfTalk =
     agent?.connectedAt !== undefined &&
     (stoppedAt === undefined || Date.parse(stoppedAt) > Date.parse(agent.connectedAt))

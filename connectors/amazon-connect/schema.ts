@@ -134,8 +134,10 @@ export interface SeenContact {
   id: string
   initialId: string | undefined
   previousId: string | undefined
-  /** Another contact of the same call comes after it. */
+  /** Another contact of the same call comes after it: what it was transferred to, or a third party. */
   hasNext: boolean
+  /** What the API tells of those. */
+  next?: { id: string | undefined; isThirdParty: boolean }[] | undefined
   channel: string
   method: string | undefined
   startedAt: string | undefined
@@ -248,13 +250,22 @@ export const contactRecord = z
     recordings: read.Recordings?.length ? read.Recordings : read.Recording ? [read.Recording] : [],
   }))
 
+/** Of a quick connect more is told: PHONE_NUMBER calls a third party in. */
+const nextContact = z.object({
+  NextContactMetadata: orNothing(
+    z.object({
+      QuickConnectContactData: orNothing(z.object({ ContactId: maybeId, QuickConnectType: orNothing(word) })),
+    }),
+  ),
+})
+
 /** GET /contacts/{instance}/{contact} */
 export const describedContact = z
   .object({
     Contact: z.object({
       ...common,
       Id: id,
-      NextContacts: orNothing(z.array(z.unknown()).max(1000)),
+      NextContacts: orNothing(z.array(nextContact).max(1000)),
       AgentInfo: orNothing(
         z.object({
           Id: maybeId,
@@ -270,6 +281,10 @@ export const describedContact = z
       ...commonOf(read),
       id: read.Id,
       hasNext: (read.NextContacts?.length ?? 0) > 0,
+      next: read.NextContacts?.map(({ NextContactMetadata: about }) => ({
+        id: about?.QuickConnectContactData?.ContactId,
+        isThirdParty: about?.QuickConnectContactData?.QuickConnectType === 'PHONE_NUMBER',
+      })),
       transferredTo: undefined,
       transferredAt: undefined,
       agent: read.AgentInfo && {
@@ -287,7 +302,9 @@ export const describedContact = z
 
 /** POST /search-contacts */
 export const foundContacts = z.object({
-  Contacts: z.array(z.object({ Id: id, PreviousContactId: maybeId })).max(100),
+  Contacts: z
+    .array(z.object({ Id: id, PreviousContactId: maybeId, InitiationMethod: orNothing(word) }))
+    .max(100),
   NextToken: orNothing(z.string().min(1).max(100_000)),
 })
 

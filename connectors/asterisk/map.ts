@@ -1,7 +1,7 @@
 import type { Agent, Direction, Leg, Recording, Result } from '../../src/call/call.ts'
 import type { CallEvent, Facts } from '../../src/call/facts.ts'
 import { normalisePhone } from '../../src/call/phone.ts'
-import { toInstant } from '../../src/call/zone.ts'
+import { toInstant, toWallClock } from '../../src/call/zone.ts'
 import type { MapContext } from '../../src/connector/contract.ts'
 import { CordboardError } from '../../src/errors.ts'
 import type { CallRecord, Config, Recorded } from './schema.ts'
@@ -97,7 +97,13 @@ function timesOf(record: CallRecord, zone: string | undefined): Times {
   }
 }
 
-function startOf({ calldate }: CallRecord, zone: string | undefined): number {
+const HOUR_MS = 3_600_000
+
+/**
+ * In autumn an hour comes twice on a wall clock. A record begins when its channel is there already, and when that was made
+ * stands in its id: a channel that is younger than the first of the two can only be of the second.
+ */
+function startOf({ calldate, uniqueid }: CallRecord, zone: string | undefined): number {
   if (calldate === undefined)
     throw new CordboardError('invalid_payload', 'Asterisk: a record has neither start nor calldate')
   if (zone === undefined) {
@@ -105,7 +111,9 @@ function startOf({ calldate }: CallRecord, zone: string | undefined): number {
       fix: 'Send tz with the rows, or set timeZone of the connection; then replay the delivery',
     })
   }
-  return Date.parse(toInstant(calldate, zone))
+  const first = Date.parse(toInstant(calldate, zone))
+  const made = Number(/(?:^|-)(\d{9,11})\.\d+$/.exec(uniqueid)?.[1] ?? 0) * 1000
+  return made > first && toWallClock(first + HOUR_MS, zone) === calldate ? first + HOUR_MS : first
 }
 
 /** What stands at the end of a channel: `PJSIP/101-00000042` is 101, `Local/101@from-queue-0000001a;1` too. */

@@ -40,16 +40,17 @@ export function toCompletedEvent(read: CallDetails, ctx: Context): CallEvent {
   const direction = directionOf(read, ctx)
   const result = resultOf(read.disposition, direction)
   const isAnswered = result === 'answered'
-  const agent = agentOf(read, direction, isAnswered)
+  const attempts = attemptsOf(read)
+  const agent = agentOf(read, attempts, direction, isAnswered)
   const recorded = recordingOf(read, result, ctx)
   const facts: Facts = {
     direction,
     ...partiesOf(read, direction, ctx),
-    ...timesOf(read, isAnswered),
+    ...timesOf(read, attempts, isAnswered),
     ...(result ? { result } : {}),
     disconnectReason: read.disposition,
     ...(agent ? { agent } : {}),
-    ...(read.historyData.length > 0 ? { legs: read.historyData.map(toLeg) } : {}),
+    ...(attempts.length > 0 ? { legs: attempts.map(toLeg) } : {}),
     ...customerOf(read, direction),
     // A word of the vendor's that is not known may be one for a recorded call.
     ...(recorded
@@ -70,6 +71,10 @@ export function toCompletedEvent(read: CallDetails, ctx: Context): CallEvent {
   }
 }
 
+/** Of an outbound call of 2018 they are who was called, and not who of ours. */
+const attemptsOf = ({ historyData, dstNumbers, callType }: CallDetails): Attempt[] =>
+  historyData.length > 0 || callType === '1' ? historyData : dstNumbers
+
 const instant = ({ startTime }: CallDetails, seconds = 0) =>
   new Date((startTime + seconds) * 1000).toISOString()
 
@@ -77,15 +82,15 @@ const instant = ({ startTime }: CallDetails, seconds = 0) =>
  * Only the start is an instant. The others follow from the lengths, as long as one person was rung: how they add up when
  * a call was handed on is not documented, so then they are left to the lengths alone.
  */
-function timesOf(read: CallDetails, isAnswered: boolean): Facts {
-  const { waitsec, billsec, historyData } = read
+function timesOf(read: CallDetails, attempts: readonly Attempt[], isAnswered: boolean): Facts {
+  const { waitsec, billsec } = read
   const facts: Facts = {
     startedAt: instant(read),
     ringMs: waitsec * 1000,
     totalMs: (waitsec + billsec) * 1000,
     ...(isAnswered ? { talkMs: billsec * 1000 } : {}),
   }
-  if (historyData.length > 1) return facts
+  if (attempts.length > 1) return facts
   if (isAnswered && billsec > 0) facts.answeredAt = instant(read, waitsec)
   facts.endedAt = instant(read, waitsec + billsec)
   return facts
@@ -119,19 +124,21 @@ function sides(other: string | undefined, own: string | undefined, callType: '0'
 }
 
 /** Whoever answered last; of an outbound call nobody answered, who called. A missed inbound one is nobody's. */
-function agentOf(read: CallDetails, direction: Direction, isAnswered: boolean): Agent | undefined {
+function agentOf(
+  read: CallDetails,
+  attempts: readonly Attempt[],
+  direction: Direction,
+  isAnswered: boolean,
+): Agent | undefined {
   if (direction === 'internal' || (!isAnswered && direction === 'inbound')) return undefined
-  const answered = read.historyData.findLast(({ disposition }) => disposition === 'ANSWER')
-  return toAgent(
-    answered ?? {
-      internalNumber: read.internalNumber,
-      internalAdditionalData: read.internalAdditionalData,
-      employeeData: {
-        name: read.employeeData.name ?? read.employeeName,
-        email: read.employeeData.email ?? read.employeeEmail,
-      },
-    },
-  )
+  const { internalNumber, internalAdditionalData, employeeData: said } = read
+  const employeeData = { name: said.name ?? read.employeeName, email: said.email ?? read.employeeEmail }
+  const answered = attempts.findLast(({ disposition }) => disposition === 'ANSWER')
+  if (answered === undefined) return toAgent({ internalNumber, internalAdditionalData, employeeData })
+  // A name that the attempt leaves out the whole may give, of the same person.
+  const { name, email } = answered.employeeData
+  const isNamed = name !== undefined || email !== undefined || answered.internalNumber !== internalNumber
+  return toAgent(isNamed ? answered : { ...answered, employeeData })
 }
 
 /** `801 > ` before 901: the group that the call came through (official sample of 2018). */

@@ -55,7 +55,7 @@ const orEmpty = <Schema extends z.ZodType>(schema: Schema) =>
 
 const employee = orEmpty(z.object({ name: words, email: words }))
 
-/** One attempt to reach somebody, as `historyData` has it, or `dstNumbers` of bodies of 2018. */
+/** One attempt to reach somebody, as `historyData` has it. */
 const attempt = z.object({
   disposition: words,
   internalNumber: words,
@@ -64,11 +64,25 @@ const attempt = z.object({
 })
 export type Attempt = z.output<typeof attempt>
 
+/** The same in bodies of 2018, where `dstNumber` is `801 > 901`: the group and who was rung (official sample). */
+const attemptOf2018 = z
+  .object({ disposition: words, dstNumber: words, employeeName: words, employeeEmail: words })
+  .transform(({ disposition, dstNumber = '', employeeName: name, employeeEmail: email }): Attempt => {
+    const at = dstNumber.lastIndexOf('>') + 1
+    return {
+      disposition,
+      internalNumber: dstNumber.slice(at).trim() || undefined,
+      internalAdditionalData: dstNumber.slice(0, at) || undefined,
+      employeeData: { name, email },
+    }
+  })
+
 /** A list of JSON, or of a form, which is an object by index. */
-const attempts = z.preprocess(
-  (value) => (Array.isArray(value) ? value : Object.values(asObject(value) ?? {})),
-  z.array(attempt).max(100),
-)
+const listOf = <Schema extends z.ZodType>(schema: Schema) =>
+  z.preprocess(
+    (value) => (Array.isArray(value) ? value : Object.values(asObject(value) ?? {})),
+    z.array(schema).max(100),
+  )
 
 const outsideCustomer = orEmpty(z.object({ id: words, name: words }))
 
@@ -89,7 +103,7 @@ export const callDetails = z.object({
   whoHungUp: words,
   employeeData: employee,
   pbxNumberData: orEmpty(z.object({ number: words, name: words })),
-  historyData: attempts,
+  historyData: listOf(attempt),
   customerData: outsideCustomer,
   customerDataFromOutside: outsideCustomer,
   callTrackingData: orEmpty(
@@ -102,6 +116,7 @@ export const callDetails = z.object({
     }),
   ),
   // As in 2018:
+  dstNumbers: listOf(attemptOf2018),
   employeeName: words,
   employeeEmail: words,
   didNumber: words,

@@ -153,7 +153,7 @@ function otherFacts(cdr: Cdr, came: Profile, isOutside: boolean, times: Times): 
     key: vars.uuid,
     startedAt: times.startedAt,
     endedAt: times.endedAt,
-    result: answered === undefined ? (RESULTS[vars.hangup_cause ?? ''] ?? 'no_answer') : 'answered',
+    result: answered === undefined ? (resultNamed(vars.hangup_cause) ?? 'no_answer') : 'answered',
   }
   if (agent && Object.keys(agent).length > 0) leg.agent = agent
   if (came.caller_id_number) leg.from = came.caller_id_number.slice(0, 256)
@@ -189,6 +189,8 @@ const RESULTS: Readonly<Record<string, Result>> = {
   ORIGINATOR_CANCEL: 'no_answer',
   LOSE_RACE: 'no_answer',
 }
+const resultNamed = (cause = ''): Result | undefined =>
+  Object.hasOwn(RESULTS, cause) ? RESULTS[cause] : undefined
 
 function endOf({ variables: vars, app_log }: Cdr, isInbound: boolean, times: Times): Result {
   if (times.answeredAt !== undefined) {
@@ -197,7 +199,7 @@ function endOf({ variables: vars, app_log }: Cdr, isInbound: boolean, times: Tim
     return isInbound ? 'abandoned' : 'answered'
   }
   if (vars.hangup_cause === 'ORIGINATOR_CANCEL' && isInbound) return 'abandoned'
-  return RESULTS[vars.hangup_cause ?? ''] ?? 'failed'
+  return resultNamed(vars.hangup_cause) ?? 'failed'
 }
 
 // ── Recordings ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -118,7 +118,7 @@ interface Turn {
 
 /**
  * What the events of a finished conversation said, under the same keys, and one event more: the direction of the whole,
- * agents' names, a busy line, further recordings.
+ * agents' names, the moment of the answer, a busy line, further recordings.
  */
 export function toListedEvents(listed: SeenConversation, recordings: number, ctx: Context): CallEvent[] {
   const turns = turnsOf(listed)
@@ -141,6 +141,9 @@ export function toListedEvents(listed: SeenConversation, recordings: number, ctx
   const last = talked.toSorted((a, b) => (a.end < b.end ? -1 : 1)).at(-1)
   const agent = last && namedAgent(last, ctx)
   if (agent) facts.agent = agent
+  // The events leave it to be worked out from the end, and parking and the like are in none of their lengths.
+  const answeredAt = talked.map(({ session }) => talkOf(session)[0]?.segmentStart ?? '').sort()[0]
+  if (answeredAt) facts.answeredAt = answeredAt
   const codes = turns.flatMap(
     ({ session }) => session.segments?.flatMap((one) => one.sipResponseCodes ?? []) ?? [],
   )
@@ -220,6 +223,11 @@ function momentsOf(turn: Turn, { conversationId }: SeenConversation, isCustomer:
   const voicemailMs = Date.parse(end) - Date.parse(start)
   return participant.purpose === 'voicemail' ? [{ ...base, name: 'voicemail.end', at: end, voicemailMs }] : []
 }
+
+const talkOf = ({ segments = [] }: SeenSession) =>
+  segments
+    .filter(({ segmentType }) => segmentType?.toLowerCase() === 'interact')
+    .toSorted((a, b) => (a.segmentStart < b.segmentStart ? -1 : 1))
 
 const lengthOf = ({ segments = [] }: SeenSession, type: string): number =>
   segments

@@ -24,7 +24,7 @@ describe('a recording', () => {
   const aCall = (endedAt = NOW) =>
     callSchema.parse({
       id: 'call_1',
-      source: { connection: 'connect', callId: '1' },
+      source: { connection: 'pbx', callId: '1' },
       endedAt: new Date(endedAt).toISOString(),
     })
 
@@ -158,6 +158,72 @@ describe('the list of contacts', () => {
     expect(events.filter(({ phase }) => phase === 'ended').map(({ alsoKnownAs }) => alsoKnownAs)).toEqual([
       ['b'],
     ])
+  })
+  /** What the list says of a call with an agent who called others in, or transferred it. */
+  const listedWith = async (
+    next: object[] | undefined,
+    ...others: { Id: string; InitiationMethod: string }[]
+  ) => {
+    const time = NOW / 1000 - 7200
+    const told = {
+      Id: 'a',
+      Channel: 'VOICE',
+      InitiationMethod: 'INBOUND',
+      DisconnectReason: 'AGENT_DISCONNECT',
+      DisconnectTimestamp: time,
+      LastUpdateTimestamp: time,
+      AgentInfo: { Id: 'left', ConnectedToAgentTimestamp: time - 60 },
+      ...(next ? { NextContacts: next } : {}),
+    }
+    // Those that were called in end first, and stand on an earlier page.
+    const pages = [others.map((one) => ({ ...one, PreviousContactId: 'a' })), [{ Id: 'a' }]]
+    let page = 0
+    const { ctx } = account({}, ({ pathname }) => {
+      if (pathname === '/search-contacts') {
+        const Contacts = pages[page++] ?? []
+        return Response.json({ Contacts, ...(page === 1 ? { NextToken: 'second' } : {}) })
+      }
+      return pathname.endsWith('/a') ? Response.json({ Contact: told }) : undefined
+    })
+    return listed(ctx, NOW - 7_200_000)
+  }
+  const quick = (QuickConnectType: string, ContactId = 'b') => ({
+    Type: 'QUICK_CONNECT',
+    NextContactMetadata: { QuickConnectContactData: { ContactId, QuickConnectType } },
+  })
+  const third = { Id: 'b', InitiationMethod: 'EXTERNAL_OUTBOUND' }
+  it.each([
+    ['a third party by quick connect', [quick('PHONE_NUMBER')], [third], true],
+    ['a third party by its number', undefined, [third], true],
+    ['a third party that is told without a word about it', [{}], [third], true],
+    ['a third party whose type is not told', [quick('FLOW')], [third], true],
+    ['a third party that is kept no more', [quick('PHONE_NUMBER')], [], true],
+    ['a transfer', [quick('USER')], [{ Id: 'b', InitiationMethod: 'TRANSFER' }], false],
+    ['a transfer that is going on', [quick('QUEUE')], [], false],
+    ['a transfer of which nothing more is told', [{}], [], false],
+    ['a third party, and then a transfer', [quick('PHONE_NUMBER'), {}], [third], false],
+    ['a third party by its number, and then a transfer', [{}, {}], [third], false],
+    [
+      'a transfer that only names the previous one',
+      undefined,
+      [{ Id: 'b', InitiationMethod: 'TRANSFER' }],
+      false,
+    ],
+  ])('knows whether a contact was the last one: %s', async (_, next, others, isOver) => {
+    const events = await listedWith(next, ...others)
+    expect(events.some(({ phase }) => phase === 'ended')).toBe(isOver)
+    const own = events.find(({ key }) => key.startsWith('a:contact:'))
+    // By its record alone it goes on; so that one tells no end, and another event does.
+    expect(own?.phase).toBe('answered')
+    const at = new Date(NOW - 7_200_000).toISOString()
+    if (isOver)
+      expect(events.at(-1)).toEqual({
+        key: 'a:last',
+        callId: 'a',
+        phase: 'ended',
+        at,
+        facts: { endedAt: at },
+      })
   })
   it.each([
     ['UnrecognizedClientException', 403, 'auth'],

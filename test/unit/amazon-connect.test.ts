@@ -185,4 +185,125 @@ describe('a call', () => {
     expect(fold(events).legs.map(({ to }) => to)).toContain('+447700900123')
     expect(progressOf(told('record-third-party')).ended).toBe(false)
   })
+
+  it('ends when its customer hangs up on an agent, though a third party was a next contact', () => {
+    const next = { NextContactId: 'a5a5cf14-3212-45a1-9f86-a8e97db8afc3' }
+    const third = told('record-third-party')
+    const gone = record({ ContactId: '15a5cf14-3212-45a1-9f86-a8e97db8afaf', ...next })
+    expect(progressOf([...third, ...gone]).ended).toBe(true)
+    expect(fold([...third, ...gone])).toMatchObject({ result: 'answered', agent: { name: 'alice.martin' } })
+    // Whom the agent left may have been transferred; who hung up in the queue may have asked to be called back.
+    expect(progressOf(record({ ...next, DisconnectReason: 'AGENT_DISCONNECT' })).ended).toBe(false)
+    expect(progressOf(record({ ...next, Agent: null })).ended).toBe(false)
+  })
+
+  it.each([
+    ['OUTBOUND', 'TELECOM_BUSY', 'busy'],
+    ['OUTBOUND', 'TELECOM_NUMBER_INVALID', 'failed'],
+    ['OUTBOUND', 'TELECOM_POTENTIAL_BLOCKING', 'failed'],
+    ['OUTBOUND', 'TELECOM_PROBLEM', 'failed'],
+    ['OUTBOUND', 'TELECOM_UNANSWERED', 'no_answer'],
+    ['OUTBOUND', 'TELECOM_TIMEOUT', 'no_answer'],
+    ['OUTBOUND', 'TELECOM_ORIGINATOR_CANCEL', 'no_answer'],
+    ['OUTBOUND', 'constructor', 'no_answer'],
+    ['API', 'OUTBOUND_DESTINATION_ENDPOINT_ERROR', 'failed'],
+    ['API', 'OUTBOUND_RESOURCE_ERROR', 'failed'],
+    ['API', 'OUTBOUND_ATTEMPT_FAILED', 'failed'],
+    ['API', 'EXPIRED', 'failed'],
+    ['CAMPAIGN_PREVIEW', 'OUTBUND_PREVIEW_DISCARDED', 'failed'],
+    ['CAMPAIGN_PREVIEW', 'TELECOM_TIMEOUT', 'no_answer'],
+    ['INBOUND', 'TELECOM_ORIGINATOR_CANCEL', 'abandoned'],
+    ['WEBRTC_API', 'CUSTOMER_NEVER_ARRIVED', 'abandoned'],
+    ['INBOUND', 'CUSTOMER_DISCONNECT', 'abandoned'],
+    ['INBOUND', 'OTHER', 'no_answer'],
+    ['INBOUND', null, 'no_answer'],
+  ] as const)('%s that nobody answered, for the reason %s, is %s', (method, reason, result) => {
+    const events = record({
+      InitiationMethod: method,
+      ConnectedToSystemTimestamp: null,
+      DisconnectReason: reason,
+      Agent: null,
+      Recording: null,
+      Recordings: null,
+    })
+    const direction = ['INBOUND', 'WEBRTC_API'].includes(method) ? 'inbound' : 'outbound'
+    expect(fold(events)).toMatchObject({ direction, result, customer: { phone: '+33639980142' } })
+  })
+
+  it.each([
+    ['S3', 'AVAILABLE', 'ready'],
+    ['Amazon S3', 'AVAILABLE', 'ready'],
+    ['S3', 'DELETED', undefined],
+    ['S3', 'constructor', 'pending'],
+    ['KINESIS_VIDEO_STREAM', 'AVAILABLE', undefined],
+  ])('a recording in %s with the status %s is %s', (StorageType, Status, state) => {
+    const Recordings = [{ StorageType, Status, Location: 'bucket/1.wav', MediaStreamType: 'AUDIO' }]
+    const [recording] = fold(record({ Recordings, Recording: null })).recordings
+    expect(recording?.state).toBe(state ?? (Status === 'DELETED' ? 'absent' : undefined))
+  })
 })
+
+describe('what answering-machine detection found', () => {
+  it.each([
+    ['HUMAN_ANSWERED', 'answered'],
+    ['VOICEMAIL_BEEP', 'voicemail'],
+    ['VOICEMAIL_NO_BEEP', 'voicemail'],
+    ['AMD_UNANSWERED', 'no_answer'],
+    ['SIT_TONE_BUSY', 'busy'],
+    ['SIT_TONE_INVALID_NUMBER', 'failed'],
+    ['SIT_TONE_DETECTED', 'failed'],
+    ['FAX_MACHINE_DETECTED', 'failed'],
+    // These say nothing certain: that it was connected does.
+    ['AMD_UNRESOLVED', 'answered'],
+    ['AMD_UNRESOLVED_SILENCE', 'answered'],
+    ['AMD_ERROR', 'answered'],
+    ['constructor', 'answered'],
+    [null, 'answered'],
+  ])('%s is %s', (AnsweringMachineDetectionStatus, result) => {
+    const call = fold(record({ InitiationMethod: 'API', AnsweringMachineDetectionStatus }))
+    expect(call.result).toBe(result)
+    expect(call.answeredAt).toBe(result === 'answered' ? '2025-12-29T09:00:00.000Z' : undefined)
+    // Who calls in is no machine's finding.
+    expect(fold(record({ AnsweringMachineDetectionStatus })).result).toBe('answered')
+  })
+})
+
+describe('a contact event', () => {
+  const said = (eventType: string, fields: Record<string, unknown> = {}) => {
+    const event = JSON.parse(fixture('event-initiated'))
+    const agentInfo = { agentArn: 'arn:x/agent/a-1', connectedToAgentTimestamp: '2025-12-29T09:00:10.000Z' }
+    const detail = { ...event.detail, agentInfo, eventType, ...fields }
+    return read(JSON.stringify({ ...event, time: '2025-12-29T09:05:00Z', detail }))[0]?.facts ?? {}
+  }
+
+  it('tells its own time, or else that of the event', () => {
+    expect(said('CONNECTED_TO_AGENT').answeredAt).toBe('2025-12-29T09:00:10.000Z')
+    expect(said('CONNECTED_TO_AGENT', { agentInfo: {} }).answeredAt).toBe('2025-12-29T09:05:00.000Z')
+    const disconnectTimestamp = '2025-12-29T09:02:17.000Z'
+    expect(said('DISCONNECTED', { disconnectTimestamp }).endedAt).toBe(disconnectTimestamp)
+    expect(said('DISCONNECTED', { disconnectTimestamp: null }).endedAt).toBe('2025-12-29T09:05:00.000Z')
+  })
+
+  it('tells what it knows, and nothing else', () => {
+    const none = { initiationMethod: null, initiationTimestamp: null, agentInfo: null }
+    expect(said('INITIATED', none)).toEqual({})
+    expect(said('INITIATED', { ...none, initiationMethod: 'constructor' })).toEqual({})
+    expect(said('CONNECTED_TO_AGENT', none)).not.toHaveProperty('agent')
+    // Only the first contact of a call knows its direction.
+    expect(said('INITIATED').direction).toBe('inbound')
+    expect(
+      said('INITIATED', { initialContactId: '25a5cf14-3212-45a1-9f86-a8e97db8afaf' }),
+    ).not.toHaveProperty('direction')
+  })
+
+  it.each(['OUTBOUND', 'CALLBACK', 'API', 'EXTERNAL_OUTBOUND', 'CAMPAIGN_PREVIEW'])(
+    'of %s: that the agent is there is no answer yet',
+    (initiationMethod) => {
+      expect(said('CONNECTED_TO_AGENT', { initiationMethod })).not.toHaveProperty('answeredAt')
+    },
+  )
+})
+
+/** The plain record of a call that an agent answered, with other fields. */
+const record = (fields: Record<string, unknown>) =>
+  read(JSON.stringify({ ...JSON.parse(fixture('record-bare')), ...fields }))

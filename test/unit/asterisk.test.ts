@@ -132,6 +132,24 @@ describe('the records of one call', () => {
     expect(() => read(body, { timeZone: undefined })).toThrow(/zone not known/)
     expect(read(body, { timeZone: 'America/New_York' })[0]?.facts.startedAt).toBe('2026-03-04T17:00:00.000Z')
   })
+
+  it.each([
+    ['1792888200.1', '2026-10-25T00:30:00.000Z'],
+    ['1792891800.1', '2026-10-25T01:30:00.000Z'],
+    ['pbx1-1792891800.1', '2026-10-25T01:30:00.000Z'],
+    // A later record of a channel that was there before the clocks went back: the first time fits.
+    ['1792887000.1', '2026-10-25T00:30:00.000Z'],
+  ])('an hour that comes twice is the one that the channel %s can have been in', (uniqueid, startedAt) => {
+    const rows = [{ uniqueid, calldate: '2026-10-25 02:30:00' }]
+    expect(read(JSON.stringify({ tz: 'Europe/Paris', rows }))[0]?.facts.startedAt).toBe(startedAt)
+  })
+
+  it('at any other time the channel’s id decides nothing', () => {
+    const rows = [{ uniqueid: '1792891800.1', calldate: '2026-10-24 02:30:00' }]
+    expect(read(JSON.stringify({ tz: 'Europe/Paris', rows }))[0]?.facts.startedAt).toBe(
+      '2026-10-24T00:30:00.000Z',
+    )
+  })
 })
 
 describe('where a recording lies', () => {

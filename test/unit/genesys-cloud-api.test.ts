@@ -26,7 +26,7 @@ describe('a recording', () => {
   const aCall = (endedAt = NOW - 60_000) =>
     callSchema.parse({
       id: 'call_1',
-      source: { connection: 'genesys', callId: 'c-1' },
+      source: { connection: 'pbx', callId: 'c-1' },
       endedAt: new Date(endedAt).toISOString(),
     })
   const kept = (key = 'c-1'): Recording => ({ key, format: 'wav', state: 'ready' })

@@ -38,7 +38,7 @@ describe('the call log', () => {
       all.filter(({ phase }) => phase === 'recorded').map(({ key }) => key)
     expect(recorded(again).sort()).toEqual(recorded(events).sort())
     expect(again.filter(({ phase }) => phase === 'ended')).toHaveLength(253)
-    expect(world.sent.filter(({ path }) => path.endsWith('/call-log'))).toHaveLength(2)
+    expect(world.sent.filter(({ url }) => url.pathname.endsWith('/call-log'))).toHaveLength(2)
     expect((await listed(world)).map(({ key }) => key)).toEqual(again.map(({ key }) => key))
   })
   it('says the same of a call as its session', async () => {
@@ -56,7 +56,9 @@ describe('the call log', () => {
     expect(await listed(world)).toEqual([])
     world.clock.now += 30_000
     expect(await listed(world)).toHaveLength(2)
-    expect(decodeURIComponent(world.sent.at(-1)?.query ?? '')).toContain('dateFrom=2026-03-04T06:30:00.000Z')
+    expect(decodeURIComponent(world.sent.at(-1)?.url.search ?? '')).toContain(
+      'dateFrom=2026-03-04T06:30:00.000Z',
+    )
   })
   it.each([
     ['Accepted', 'inbound', 'answered'],
@@ -128,8 +130,8 @@ describe('a recording', () => {
     const response = await heard(world)
     expect(new Uint8Array((await response?.arrayBuffer()) ?? [])).toEqual(new Uint8Array([1, 2, 3]))
     const last = world.sent.at(-1)
-    expect(last?.host).toBe('media.ringcentral.com')
-    expect(last?.path).toMatch(/^\/restapi\/v1\.0\/account\/~\/recording\/\d+\/content$/)
+    expect(last?.url.host).toBe('media.ringcentral.com')
+    expect(last?.url.pathname).toMatch(/^\/restapi\/v1\.0\/account\/~\/recording\/\d+\/content$/)
   })
   it.each([
     [
@@ -142,8 +144,8 @@ describe('a recording', () => {
   ])('at %s is asked for at %s', async (url, path) => {
     const world = account()
     await failure(heard(world, { url }))
-    expect(world.sent.at(-1)?.host).toBe('media.ringcentral.com')
-    expect(world.sent.at(-1)?.path).toContain(path)
+    expect(world.sent.at(-1)?.url.host).toBe('media.ringcentral.com')
+    expect(world.sent.at(-1)?.url.pathname).toContain(path)
   })
   it('that is not there is waited for within the hour, and given up after it', async () => {
     const world = account()
@@ -165,7 +167,10 @@ describe('the subscription', () => {
       { fields: { status: 'Active', deliveryMode: { address: HOOK }, expiresIn: 630_720_000 } },
     ])
     const wish = JSON.parse(
-      world.sent.find(({ method, path }) => method === 'POST' && path.endsWith('/subscription'))?.body ?? '',
+      String(
+        world.sent.find(({ method, url }) => method === 'POST' && url.pathname.endsWith('/subscription'))
+          ?.body,
+      ),
     )
     expect(wish.deliveryMode.verificationToken).toBe(SETTINGS.verificationToken)
     expect(wish.eventFilters).toEqual(['/restapi/v1.0/account/~/telephony/sessions'])
@@ -202,9 +207,9 @@ describe('the token', () => {
     const world = account()
     await connector.check(world.ctx)
     await connector.check(world.ctx)
-    const asked = () => world.sent.filter(({ path }) => path === '/restapi/oauth/token')
+    const asked = () => world.sent.filter(({ url }) => url.pathname === '/restapi/oauth/token')
     expect(asked()).toHaveLength(1)
-    expect(asked()[0]?.body).toContain('grant-type%3Ajwt-bearer')
+    expect(String(asked()[0]?.body)).toContain('grant-type%3Ajwt-bearer')
     world.clock.now += 60_000
     world.vendor.fail({ fault: { kind: 'status', status: 401 }, path: '/extension/' })
     await connector.check(world.ctx)

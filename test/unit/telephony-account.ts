@@ -1,22 +1,16 @@
 import { type Call, call as callSchema, type Recording } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
-import { foldEvents } from '../../src/call/merge.ts'
-import { createContext } from '../../src/connector/context.ts'
 import type { CheckResult, Connector } from '../../src/connector/contract.ts'
-import type { HttpFetch } from '../../src/connector/platform.ts'
 import { inboundRequest, type RawRequest } from '../../src/connector/request.ts'
 import type { CreateSandbox, SampleCall, SandboxWebhook } from '../../src/connector/sandbox.ts'
 import { signRaw } from '../../src/connector/sign.ts'
-import { createMemoryTokens } from '../../src/connector/tokens.ts'
 import { type Verified, verifyRequest } from '../../src/connector/verify.ts'
-import { fetchFrom } from '../kit/in-process.ts'
 import { testSigner } from '../kit/signer.ts'
+import { HOOK, NOW, openStandIn, sample } from './stand-in.ts'
 
-/** One connection of a phone system and the stand-in behind it, for what the kit does not ask: a clock that the test moves. */
+export { fold, NOW, sample } from './stand-in.ts'
 
-export const NOW = Date.parse('2026-03-04T11:30:00.000Z')
-const HOOK = 'https://hooks.example.com/hooks/pbx'
-const silent = () => undefined
+/** A connection and its stand-in, for what the kit does not ask, in the words of the tests that share it. */
 
 interface AccountOptions {
   connector: Connector
@@ -27,7 +21,7 @@ interface AccountOptions {
   keys?: Record<string, unknown>
   baseUrl: string
   /** Answers instead of the stand-in. */
-  http?: HttpFetch
+  http?: (url: URL) => Promise<Response>
 }
 
 interface Checking {
@@ -37,47 +31,19 @@ interface Checking {
 const same = (raw: RawRequest): RawRequest => raw
 
 export function openAccount({ connector, createSandbox, account, keys = {}, baseUrl, http }: AccountOptions) {
-  const clock = { now: NOW }
-  let seed = 7
-  const random = () => {
-    seed = (seed * 16807) % 2147483647
-    return seed / 2147483647
-  }
-  const vendor = createSandbox({
-    now: () => clock.now,
-    random,
-    later: silent,
-    baseUrl,
-    signer: testSigner,
+  const {
+    vendor,
+    sent,
+    clock,
+    ctx,
+    ctx: { config: settings },
+  } = openStandIn({
+    connector,
+    createSandbox,
     account: { ...account, baseUrl },
-    deliver: async () => ({ status: 200 }),
-    transcriptOf: () => null,
-  })
-  const settings = connector.config.parse({ ...account, baseUrl, ...keys })
-  const sent: { url: string; authorization: string | undefined; redirects: number }[] = []
-  const direct = http ?? fetchFrom(vendor.app)
-  const ctx = createContext({
-    connection: {
-      id: 'pbx',
-      connector,
-      settings,
-      region: 'FR',
-      allowPrivate: [],
-      concurrency: 1,
-      recordingWaitMs: undefined,
-      secrets: [],
-    },
-    publicUrl: undefined,
-    http: (url, request) => {
-      sent.push({ url: url.href, authorization: request.headers.authorization, redirects: request.redirects })
-      return direct(url, request)
-    },
-    budgets: { take: () => 0 },
-    tokens: createMemoryTokens({ now: () => clock.now }),
-    now: () => clock.now,
-    random,
-    log: { debug: silent, info: silent, warn: silent, error: silent },
-    signal: new AbortController().signal,
+    settings: { ...account, baseUrl, ...keys },
+    baseUrl,
+    answer: http,
   })
   const { webhook, recording, calls } = connector.telephony ?? {}
   const rawOf = ({ method, path, query, headers, body }: SandboxWebhook): RawRequest => ({
@@ -126,29 +92,12 @@ export function openAccount({ connector, createSandbox, account, keys = {}, base
   }
 }
 
-export const fold = (events: readonly CallEvent[]): Call =>
-  foldEvents(events, { id: 'call_1', connection: 'pbx' })
-
 export const endedAt = (at: number): Call =>
   callSchema.parse({
     id: 'call_1',
     source: { connection: 'pbx', callId: 'one' },
     endedAt: new Date(at).toISOString(),
   })
-
-export const sample = (changes: Partial<SampleCall> = {}): SampleCall => ({
-  id: 'one',
-  direction: 'inbound',
-  customerPhone: '+33639980142',
-  ownPhone: '+33199001234',
-  agent: { extension: '101', name: 'Alice' },
-  result: 'answered',
-  startedAt: NOW - 600_000,
-  ringMs: 8000,
-  talkMs: 60_000,
-  audio: { bytes: new Uint8Array([1, 2, 3]), format: 'mp3', durationMs: 60_000 },
-  ...changes,
-})
 
 /** The stand-ins' calls, and how each of them must end. */
 export const ENDS = (['inbound', 'outbound'] as const).flatMap((direction) =>

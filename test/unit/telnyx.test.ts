@@ -213,9 +213,9 @@ describe('a recording', () => {
     const response = await account.fetchRecording(played(account), endedAt(NOW))
     expect(new Uint8Array(await response.arrayBuffer())).toEqual(new Uint8Array([1, 2, 3]))
     const [lookUp, fetched] = account.sent
-    expect(lookUp?.url).toMatch(/\/v2\/recordings\?filter%5Bcall_leg_id%5D=/)
+    expect(lookUp?.url.href).toMatch(/\/v2\/recordings\?filter%5Bcall_leg_id%5D=/)
     expect(lookUp?.authorization).toBe('Bearer KEY-sandbox')
-    expect(fetched?.url).toMatch(/\/storage\//)
+    expect(fetched?.url.href).toMatch(/\/storage\//)
     expect(fetched?.authorization).toBeUndefined()
   })
 
@@ -244,7 +244,7 @@ describe('a recording', () => {
     const id = account.vendor.book().find(({ kind }) => kind === 'recording')?.id ?? ''
     const response = await account.fetchRecording({ key: id, format: 'mp3', state: 'ready' }, endedAt(NOW))
     expect(response.status).toBe(200)
-    expect(account.sent[1]?.url).toBe(`${baseUrl}/v2/recordings/${id}`)
+    expect(account.sent[1]?.url.href).toBe(`${baseUrl}/v2/recordings/${id}`)
   })
 
   it.each([

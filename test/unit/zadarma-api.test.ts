@@ -7,7 +7,6 @@ import { config, statistics } from '../../connectors/zadarma/schema.ts'
 import { call as callSchema, type Recording } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { progressOf } from '../../src/call/merge.ts'
-import type { HttpFetch } from '../../src/connector/platform.ts'
 import { asCordboardError } from '../../src/errors.ts'
 import {
   account,
@@ -74,7 +73,7 @@ describe('a recording', () => {
       `${SETTINGS.key}:`,
       undefined,
     ])
-    expect(sent[0]?.url).toContain('lifetime=1800')
+    expect(sent[0]?.url.href).toContain('lifetime=1800')
   })
   it('has a link that ends with its life', async () => {
     const { vendor, ctx, clock } = account({ linkLifetimeMs: 180_000 })
@@ -98,7 +97,7 @@ describe('a recording', () => {
     })
   })
   it('that the vendor refuses with HTTP 200 is not there either', async () => {
-    const refuse: HttpFetch = async () => Response.json({ status: 'error', message: 'No record' })
+    const refuse = async () => Response.json({ status: 'error', message: 'No record' })
     const failure = await fetchRecording?.(kept('1.2'), aCall, account({}, refuse).ctx).catch(
       asCordboardError,
     )
@@ -112,7 +111,7 @@ describe('a recording', () => {
     ['https://files.zadarma.com/a.mp3', undefined],
     ['https://api.novofon.example/a.mp3', undefined],
   ])('whose link is %s gives %s', async (link, code) => {
-    const answer: HttpFetch = async () => Response.json({ status: 'success', link })
+    const answer = async () => Response.json({ status: 'success', link })
     const baseUrl = link.includes('novofon') ? 'https://api.novofon.example' : 'https://api.zadarma.com'
     const given = await recordingUrl?.(kept('1.2'), aCall, account({ baseUrl }, answer).ctx).catch(
       asCordboardError,
