@@ -4,6 +4,7 @@ import type { CallEvent } from '../../src/call/facts.ts'
 import { apiUrl } from '../../src/connector/api-url.ts'
 import type { ConnectorContext, FetchInit } from '../../src/connector/contract.ts'
 import { failOn, scrub } from '../../src/connector/fail-on.ts'
+import { placedId } from '../../src/connector/placed-id.ts'
 import { readAs, readJson, readReply } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { type EntityType, isEntityType, LISTS, listedCall, type Target } from './map.ts'
@@ -22,7 +23,7 @@ import {
   note,
   task,
   token,
-  users,
+  user,
   webhook,
 } from './schema.ts'
 
@@ -140,7 +141,7 @@ export function kommo(ctx: Context) {
       const asked = types.map((type, i) => [`filter[note_type][${i}]`, type])
       const query = { ...Object.fromEntries(asked), 'order[id]': 'desc' }
       const found = (await pages('notes', note, path, query, (items) => items.some(isIt))).find(isIt)
-      return found ? `${listOfType(place.type)}/${found.id}` : null
+      return found ? placedId({ type: listOfType(place.type), id: place.id }, found.id) : null
     },
 
     /** Wherever Kommo put it: among the call notes of all records since then. */
@@ -177,14 +178,15 @@ export function kommo(ctx: Context) {
         'order[id]': 'desc',
       }
       const has = ({ text }: z.output<typeof task>) => isIt(text)
-      const found = await pages('tasks', task, '/api/v4/tasks', query, (items) => items.some(has))
-      return found.find(has)?.id ?? null
+      const found = (await pages('tasks', task, '/api/v4/tasks', query, (items) => items.some(has))).find(has)
+      return found ? placedId({ type: listOfType(place.type), id: place.id }, found.id) : null
     },
 
     /** The user id of an e-mail address; null when nobody in the account has it. */
     async userOf(email: string): Promise<string | null> {
-      const { _embedded: found } = await get(users, '/api/v4/users', { limit: PAGE })
-      return found.users.find((one) => one.email?.toLowerCase() === email.toLowerCase())?.id ?? null
+      const isIt = (one: z.output<typeof user>) => one.email?.toLowerCase() === email.toLowerCase()
+      const found = await pages('users', user, '/api/v4/users', {}, (items) => items.some(isIt))
+      return found.find(isIt)?.id ?? null
     },
 
     fields: (type: EntityType): Promise<Field[]> =>
@@ -207,6 +209,7 @@ const wishes = ({ calls }: Config): string[] => [
   'delete_contact',
   'delete_lead',
   'delete_company',
+  'delete_customer',
 ]
 
 /** Webhooks go to the hook's URL with the secret behind it; one that was switched off is switched on by saving it. */

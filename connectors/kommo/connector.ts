@@ -11,6 +11,7 @@ import type {
   WrittenParts,
 } from '../../src/connector/crm-role.ts'
 import { nestForm } from '../../src/connector/nested-form.ts'
+import { isSamePlace, placedId, readPlacedId } from '../../src/connector/placed-id.ts'
 import { CordboardError } from '../../src/errors.ts'
 import {
   type Body,
@@ -33,6 +34,7 @@ import {
   placeOf,
   plan,
   queriesFor,
+  readNoteId,
   receive,
   type Target,
   withNumber,
@@ -201,14 +203,15 @@ async function noteBody({ fields, idempotencyKey }: WritePart, { config }: Conte
   return { note_type: config.noteType, params }
 }
 
-/** `<list>/<id>`: a note is only reached through the kind of its record, and cannot move to another. */
+/** A note is only reached through the kind of its record, and names it; that it can move to another is not documented. */
 async function writeNote({ externalId }: WritePart, body: Body, place: Target | null, ctx: Context) {
   const api = kommo(ctx)
   if (externalId !== null) {
-    const [list = '', id = ''] = externalId.split('/')
+    const { list, on, id } = readNoteId(externalId)
     // Who is responsible for it may have been changed by a person.
     const { responsible_user_id: _, ...kept } = body
-    await api.change(`/api/v4/${segment(list)}/notes/${segment(id)}`, kept)
+    const its = on === null ? {} : { entity_id: Number(on) }
+    await api.change(`/api/v4/${segment(list)}/notes/${segment(id)}`, { ...its, ...kept })
     return { id: externalId }
   }
   if (!place) throw new CordboardError('internal', 'Kommo: a note was planned for no record')
@@ -217,7 +220,7 @@ async function writeNote({ externalId }: WritePart, body: Body, place: Target | 
     entity_id: Number(place.id),
     ...body,
   })
-  return { id: `${list}/${id}` }
+  return { id: placedId({ type: list, id: place.id }, id) }
 }
 
 async function writeTask(
@@ -227,13 +230,16 @@ async function writeTask(
 ) {
   const api = kommo(ctx)
   const text = withRef(fields.text, idempotencyKey)
+  const stand = place && { type: listOfType(place.type), id: place.id }
+  const on = stand ? { entity_id: Number(stand.id), entity_type: stand.type } : {}
   if (externalId !== null) {
-    // A person may have moved, reassigned or completed it.
-    await api.change(`/api/v4/tasks/${segment(externalId)}`, { text })
-    return { id: externalId }
+    const { place: before, id } = readPlacedId(externalId)
+    // A person may have put it off, reassigned, completed, or moved it: it moves only when another record was chosen.
+    const isMoved = before !== null && !isSamePlace(before, stand)
+    await api.change(`/api/v4/tasks/${segment(id)}`, isMoved ? { text, ...on } : { text })
+    return { id: isMoved ? placedId(stand, id) : externalId }
   }
   const user = await ownerIdOf(fields.owner, ctx, userOf(ctx))
-  const on = place ? { entity_id: Number(place.id), entity_type: listOfType(place.type) } : {}
   const id = await api.create('tasks', '/api/v4/tasks', {
     text,
     complete_till: Number(fields.complete_till),
@@ -241,7 +247,7 @@ async function writeTask(
     ...(user === null ? {} : { responsible_user_id: Number(user) }),
     ...on,
   })
-  return { id }
+  return { id: placedId(stand, id) }
 }
 
 function createContact({ fields, idempotencyKey }: WritePart, ctx: Context): Promise<string> {

@@ -85,9 +85,7 @@ export const token = z.object({
 export const account = z.object({ id, name: maybe(z.string()), subdomain: maybe(z.string().max(100)) })
 
 /** GET /api/v4/users */
-export const users = z.object({
-  _embedded: z.object({ users: z.array(z.object({ id, email: maybe(z.string()) })) }),
-})
+export const user = z.object({ id, email: maybe(z.string()) })
 
 /** Contacts, companies and leads: what is read of them. */
 export const entity = z.object({
