@@ -240,13 +240,19 @@ describe('what Bitrix24 tells of', () => {
       expect(page).toMatchObject([{ facts: { recordingExpected: false } }])
   })
 
-  test('without calls nothing is listed or subscribed to', async () => {
+  test('without calls nothing is listed, and deletions are subscribed to alone', async () => {
     const world = await open({ calls: false })
     world.sandbox.place?.(sampleCall())
     for await (const page of telephony.calls?.('2026-01-01T00:00:00Z', ctxOf(world)) ?? [])
       expect(page).toEqual([])
-    await telephony.subscribe?.('https://hooks.example.com/hooks/acme', ctxOf(world))
     expect(world.requests()).toBe(0)
+    await telephony.subscribe?.('https://hooks.example.com/hooks/acme', ctxOf(world))
+    expect(books(world, 'handler').map(({ id }) => id)).toEqual([
+      'ONCRMCONTACTDELETE',
+      'ONCRMCOMPANYDELETE',
+      'ONCRMLEADDELETE',
+      'ONCRMDEALDELETE',
+    ])
   })
 })
 
