@@ -29,6 +29,7 @@ import {
 
 type Context = ConnectorContext<Config>
 export type Body = Record<string, unknown>
+type IsNote = (one: z.output<typeof note>) => boolean
 
 /** Of all lists, the most of one page. */
 const PAGE = '250'
@@ -136,23 +137,24 @@ export function kommo(ctx: Context) {
       })
     },
 
-    async findNote(place: Target, types: readonly string[], isIt: (one: z.output<typeof note>) => boolean) {
-      const path = `/api/v4/${listOfType(place.type)}/${segment(place.id)}/notes`
+    /** On its record, then on all of its time: another one may have been chosen since it was sent. */
+    async findNote(place: Target | null, types: readonly string[], since: number, isIt: IsNote) {
       const asked = types.map((type, i) => [`filter[note_type][${i}]`, type])
       const query = { ...Object.fromEntries(asked), 'order[id]': 'desc' }
-      const found = (await pages('notes', note, path, query, (items) => items.some(isIt))).find(isIt)
-      return found ? placedId({ type: listOfType(place.type), id: place.id }, found.id) : null
-    },
-
-    /** Wherever Kommo put it: among the call notes of all records since then. */
-    async findCall(since: number, isIt: (one: z.output<typeof note>) => boolean): Promise<boolean> {
-      for (const type of Object.keys(LISTS) as EntityType[]) {
-        const query = { ...CALL_NOTES, 'filter[updated_at][from]': String(since), 'order[id]': 'desc' }
-        const path = `/api/v4/${LISTS[type]}/notes`
-        const found = await pages('notes', note, path, query, (items) => items.some(isIt))
-        if (found.some(isIt)) return true
+      const lately = { ...query, 'filter[updated_at][from]': String(since) }
+      const anywhere = Object.values(LISTS).map((list) => ({
+        path: `/api/v4/${list}/notes`,
+        list,
+        query: lately,
+      }))
+      const list = place && listOfType(place.type)
+      const own = place && list ? [{ path: `/api/v4/${list}/${segment(place.id)}/notes`, list, query }] : []
+      for (const { path, list, query } of [...own, ...anywhere]) {
+        const some = await pages('notes', note, path, query, (items) => items.some(isIt))
+        const found = some.find(isIt)
+        if (found) return placedId({ type: list, id: found.entity_id }, found.id)
       }
-      return false
+      return null
     },
 
     /** Call notes of one kind of record, the oldest first. */
@@ -168,18 +170,23 @@ export function kommo(ctx: Context) {
       }
     },
 
+    /** Likewise. */
     async findTask(
       place: Target,
+      since: number,
       isIt: (text: string | null | undefined) => boolean,
     ): Promise<string | null> {
-      const query = {
-        'filter[entity_type]': listOfType(place.type),
-        'filter[entity_id][0]': place.id,
-        'order[id]': 'desc',
-      }
+      const type = listOfType(place.type)
+      const own = { 'filter[entity_type]': type, 'filter[entity_id][0]': place.id }
       const has = ({ text }: z.output<typeof task>) => isIt(text)
-      const found = (await pages('tasks', task, '/api/v4/tasks', query, (items) => items.some(has))).find(has)
-      return found ? placedId({ type: listOfType(place.type), id: place.id }, found.id) : null
+      for (const where of [own, { 'filter[updated_at][from]': String(since) }]) {
+        const query = { ...where, 'order[id]': 'desc' }
+        const some = await pages('tasks', task, '/api/v4/tasks', query, (items) => items.some(has))
+        const found = some.find(has)
+        const on = found?.entity_type && found.entity_id
+        if (found) return placedId(on ? { type: found.entity_type ?? type, id: on } : null, found.id)
+      }
+      return null
     },
 
     /** The user id of an e-mail address; null when nobody in the account has it. */

@@ -45,6 +45,7 @@ type Context = ConnectorContext<Config>
 type Warning = { what: string; fix: string }
 
 const DAY_S = 86_400
+const CALL_NOTES = ['call_in', 'call_out']
 
 export const connector = defineConnector({
   id: 'kommo',
@@ -336,18 +337,20 @@ async function find(
     const phone = part.fields.phone
     return phone === undefined ? null : ((await carrying('contact', phone, ctx))[0]?.id ?? null)
   }
-  if (kind === 'call' && ctx.config.log === 'call') {
-    const endedAt = Date.parse(record.call.endedAt ?? record.call.startedAt ?? '')
-    const since = Math.floor((Number.isNaN(endedAt) ? ctx.now() : endedAt) / 1000) - DAY_S
-    return (await api.findCall(Math.max(0, since), ({ params }) => params?.uniq === idempotencyKey))
-      ? idempotencyKey
-      : null
-  }
+  // Nothing of a call is written before its end; a day covers clocks that differ.
+  const endedAt = Date.parse(record.call.endedAt ?? record.call.startedAt ?? '')
+  const since = Math.max(0, Math.floor((Number.isNaN(endedAt) ? ctx.now() : endedAt) / 1000) - DAY_S)
+  const isCall = ({ params }: { params?: { uniq?: string | null | undefined } | null | undefined }) =>
+    params?.uniq === idempotencyKey
+  // Wherever Kommo put it; it has no id that a later write could use.
+  if (kind === 'call' && ctx.config.log === 'call')
+    return (await api.findNote(null, CALL_NOTES, since, isCall)) === null ? null : idempotencyKey
   if (!place) return null
-  if (kind === 'call')
-    return api.findNote(place, ['call_in', 'call_out'], ({ params }) => params?.uniq === idempotencyKey)
-  if (kind === 'task') return api.findTask(place, (text) => carriesRef(text, idempotencyKey))
-  return api.findNote(place, [ctx.config.noteType], ({ params }) => carriesRef(params?.text, idempotencyKey))
+  if (kind === 'call') return api.findNote(place, CALL_NOTES, since, isCall)
+  if (kind === 'task') return api.findTask(place, since, (text) => carriesRef(text, idempotencyKey))
+  return api.findNote(place, [ctx.config.noteType], since, ({ params }) =>
+    carriesRef(params?.text, idempotencyKey),
+  )
 }
 
 // ── Fields ──────────────────────────────────────────────────────────────────────────────────────────────────────────

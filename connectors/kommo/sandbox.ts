@@ -187,8 +187,10 @@ export const createSandbox: CreateSandbox = (options) => {
   app.get('/api/v4/tasks', (c) => {
     const ids = many(c, 'filter[entity_id]')
     const type = c.req.query('filter[entity_type]')
+    const since = Number(c.req.query('filter[updated_at][from]') ?? 0)
     const found = all('tasks').filter(
-      ({ fields }) =>
+      ({ fields, changedAt }) =>
+        seconds(changedAt) >= since &&
         (type === undefined || fields.entity_type === type) &&
         (ids.length === 0 || ids.includes(String(fields.entity_id))),
     )

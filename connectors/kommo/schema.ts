@@ -120,10 +120,11 @@ const text = maybe(z.string())
 /** Of call notes `uniq` is ours, of all others a line of the text. */
 export const note = z.object({
   id,
+  entity_id: id,
   note_type: text,
   params: maybe(z.object({ uniq: text, text })),
 })
-export const task = z.object({ id, text })
+export const task = z.object({ id, text, entity_type: text, entity_id: maybe(id) })
 
 export const field = z.object({
   id,

@@ -258,6 +258,18 @@ describe('written once', () => {
     }
   })
 
+  test('what was sent for one record is found when another was chosen meanwhile', async () => {
+    const { world, id, record, part, write } = await ready({ note: { transcript: true } })
+    const keys = ['call', 'note', 'task-1', 'transcript-1']
+    const written: string[] = []
+    for (const key of keys) written.push((await write(fresh(part(key)))).id)
+    const lead = await post(world, 'leads', { name: 'Lead' })
+    const chosen = { ...record, target: { type: 'lead', id: lead } }
+    const find = async (key: string) => crm.find?.(fresh(part(key)), chosen, {}, ctxOf(world))
+    expect(await Promise.all(keys.map(find))).toEqual(written)
+    expect(written.every((one) => one.startsWith(`contacts/${id}/`))).toBe(true)
+  })
+
   test('a note is found behind two hundred and fifty others', async () => {
     const { world, id, record, part, write } = await ready()
     const note = await write(fresh(part('note')))
