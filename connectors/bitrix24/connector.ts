@@ -2,6 +2,7 @@ import type { Call } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { phoneSpellings } from '../../src/call/phone.ts'
 import { type ConnectorContext, defineConnector, type WebhookSide } from '../../src/connector/contract.ts'
+import { asks, NAMED } from '../../src/connector/crm-match.ts'
 import { agentIdOf, ownerIdOf } from '../../src/connector/crm-owner.ts'
 import { carriesRef, numberToMatch, refLine } from '../../src/connector/crm-plan.ts'
 import type {
@@ -152,10 +153,9 @@ async function match(call: Call, ctx: Context, asked: readonly Preference[]): Pr
     if (ids === undefined || ids.length === 0) continue
     const records = withNumber(await recordsOf(type, ids, ctx), phone, ctx.region)
     if (records.length === 0) continue
-    const isChoice = records.length > 1 && records.length <= 20
-    const user = isChoice && asked.includes('owner is the agent') ? await agentOf(call, ctx) : null
-    const withDeals =
-      isChoice && asked.includes('open deal') ? await openDeals(type, records, ctx) : undefined
+    const isAsked = asks(records.length, asked)
+    const user = isAsked('owner is the agent') ? await agentOf(call, ctx) : null
+    const withDeals = isAsked('open deal') ? await openDeals(type, records, ctx) : undefined
     return asCandidates(type, records, { user: user ?? undefined, withDeals })
   }
   return []
@@ -167,7 +167,7 @@ async function named(call: Call, ctx: Context): Promise<Candidate | null> {
   const [, type = 'contact', id] = /^(?:(contact|company|lead|deal):)?(\d{1,20})$/.exec(said ?? '') ?? []
   if (id === undefined) return null
   const [record] = await recordsOf(type, [id], ctx)
-  return record ? { type, id, ...nameOf(record), reason: 'the phone system named this record' } : null
+  return record ? { type, id, ...nameOf(record), reason: NAMED } : null
 }
 
 async function recordsOf(type: string, ids: readonly string[], ctx: Context) {

@@ -3,6 +3,7 @@ import type { Call, Direction, Recording, Result } from '../../src/call/call.ts'
 import type { CallEvent, Facts } from '../../src/call/facts.ts'
 import { normalisePhone } from '../../src/call/phone.ts'
 import type { MapContext } from '../../src/connector/contract.ts'
+import { sameNumber } from '../../src/connector/crm-match.ts'
 import { callerOf, followUps, numberToMatch, ownerOf } from '../../src/connector/crm-plan.ts'
 import {
   analysisLines,
@@ -199,7 +200,7 @@ export function asCandidates(
     id: record.ID,
     ...nameOf(record),
     reason: [
-      sorted.length === 1 ? 'same number' : `same number as ${sorted.length - 1} more`,
+      sameNumber(sorted.length),
       record.LAST_ACTIVITY_TIME === undefined
         ? 'no activity noted'
         : `last activity on ${record.LAST_ACTIVITY_TIME.slice(0, 10)}`,

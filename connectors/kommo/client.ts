@@ -6,6 +6,7 @@ import type { ConnectorContext, FetchInit } from '../../src/connector/contract.t
 import { failOn, scrub } from '../../src/connector/fail-on.ts'
 import { placedId } from '../../src/connector/placed-id.ts'
 import { readAs, readJson, readReply } from '../../src/connector/read.ts'
+import { namedHost } from '../../src/connector/recording-host.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { type EntityType, isEntityType, LISTS, listedCall, type Target } from './map.ts'
 import {
@@ -272,11 +273,7 @@ export async function linkTo(recording: Recording, _: Call, ctx: Context): Promi
 function reachable({ url }: Recording, { config: { recordingHosts } }: Context): URL {
   const link = url === undefined ? null : URL.parse(url)
   if (!link) throw new CordboardError('not_found', 'Kommo: the call has no link to its recording')
-  if (recordingHosts.length === 0 || recordingHosts.includes(link.hostname)) return link
-  throw new CordboardError('forbidden', `Kommo: recordings at ${link.hostname} are not fetched`, {
-    why: 'The connection names the hosts it may fetch recordings from, and this is none of them',
-    fix: `If this host keeps your recordings, add ${link.hostname} to recordingHosts of the connection`,
-  })
+  return namedHost(link, recordingHosts, 'Kommo')
 }
 
 /** The name of a record's lists. */

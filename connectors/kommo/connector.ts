@@ -1,5 +1,6 @@
 import type { Call } from '../../src/call/call.ts'
 import { type CheckResult, type ConnectorContext, defineConnector } from '../../src/connector/contract.ts'
+import { asks, NAMED } from '../../src/connector/crm-match.ts'
 import { agentIdOf, ownerIdOf } from '../../src/connector/crm-owner.ts'
 import { carriesRef, numberToMatch, refLine } from '../../src/connector/crm-plan.ts'
 import type {
@@ -91,8 +92,7 @@ async function match(call: Call, ctx: Context, asked: readonly Preference[]): Pr
     const known = await api.one('contact', named)
     if (known && known.is_deleted !== true) {
       const [candidate] = asCandidates('contact', [known], null, null)
-      const reason = 'the phone system named this record'
-      if (candidate) return placed([{ ...candidate, reason }], [known], ctx)
+      if (candidate) return placed([{ ...candidate, reason: NAMED }], [known], ctx)
     }
   }
   const phone = numberToMatch(call, ctx.config, ctx.region)
@@ -100,10 +100,9 @@ async function match(call: Call, ctx: Context, asked: readonly Preference[]): Pr
   const contacts = await carrying('contact', phone, ctx)
   const type = contacts.length > 0 ? 'contact' : 'company'
   const found = contacts.length > 0 ? contacts : await carrying('company', phone, ctx)
-  const isAsked = found.length > 1 && found.length <= 20
-  const open = isAsked && asked.includes('open deal') ? await openLeadsOf(found, ctx) : null
-  const agentId =
-    isAsked && asked.includes('owner is the agent') ? await agentIdOf(call, ctx, userOf(ctx)) : null
+  const isAsked = asks(found.length, asked)
+  const open = isAsked('open deal') ? await openLeadsOf(found, ctx) : null
+  const agentId = isAsked('owner is the agent') ? await agentIdOf(call, ctx, userOf(ctx)) : null
   return placed(asCandidates(type, found, open, agentId), found, ctx)
 }
 

@@ -3,6 +3,7 @@ import type { Call, Recording, Result } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { nationalForm, normalisePhone, phoneSpellings } from '../../src/call/phone.ts'
 import type { MapContext, Received } from '../../src/connector/contract.ts'
+import { sameNumber } from '../../src/connector/crm-match.ts'
 import { callerOf, followUps, numberToMatch, ownerOf } from '../../src/connector/crm-plan.ts'
 import {
   analysisLines,
@@ -210,7 +211,7 @@ export function asCandidates(
       id,
       ...(name ? { name } : {}),
       reason: [
-        found.length === 1 ? 'same number' : `same number as ${found.length - 1} more`,
+        sameNumber(found.length),
         ...(count === null ? [] : [count > 0 ? 'has open leads' : 'has no open lead']),
       ].join(', '),
       ...(count === null ? {} : { hasOpenDeal: count > 0 }),

@@ -367,7 +367,7 @@ export const createSandbox: CreateSandbox = (options) => {
     found.changedAt = now()
     return c.json({ id: Number(found.id), updated_at: seconds(found.changedAt) })
   }
-  const placeIn = ({ on, fields }: Pick<Stored, 'on' | 'fields'>) => {
+  const placeIn = (on: Stored['on'] | undefined, fields: Stored['fields']) => {
     if (on) return { type: on.list, id: on.id }
     const { entity_type: type, entity_id: id } = fields
     return typeof type === 'string' ? { type, id: String(id) } : null
@@ -441,7 +441,7 @@ export const createSandbox: CreateSandbox = (options) => {
         const isCall = list === 'notes' && String(fields.note_type).startsWith('call_')
         return {
           kind: isCall ? 'call' : list.replace(/s$/, ''),
-          id: placedId(placeIn({ on, fields }), id),
+          id: placedId(placeIn(on, fields), id),
           key,
           fields: { ...fields, ...(on ? { on: `${on.list}/${on.id}` } : {}) },
         }

@@ -1,5 +1,6 @@
 import type { Call } from '../../src/call/call.ts'
 import { type CheckResult, type ConnectorContext, defineConnector } from '../../src/connector/contract.ts'
+import { asks, NAMED } from '../../src/connector/crm-match.ts'
 import { agentIdOf, ownerIdOf } from '../../src/connector/crm-owner.ts'
 import { carriesRef, numberToMatch, refLine } from '../../src/connector/crm-plan.ts'
 import type {
@@ -94,17 +95,17 @@ async function match(call: Call, ctx: Context, asked: readonly Preference[]): Pr
   if (named !== undefined && /^\d{1,15}$/.test(named)) {
     const known = await api.person(named)
     const name = known?.name ? { name: known.name } : {}
-    const reason = 'the phone system named this record'
-    if (known) return [withUrl({ type: 'person', id: known.id, ...name, reason })]
+    if (known) return [withUrl({ type: 'person', id: known.id, ...name, reason: NAMED })]
   }
   const phone = numberToMatch(call, ctx.config, ctx.region)
   if (phone === null) return []
   const found = await personsBy(phone, ctx)
-  const isAsked = asked.length > 0 && found.length > 1 && found.length <= 20
+  const isAsked = asks(found.length, asked)
   const ids = found.map(({ id }) => id)
-  const details = isAsked ? await api.persons(ids, { include_fields: 'open_deals_count' }) : new Map()
-  const agentId =
-    isAsked && asked.includes('owner is the agent') ? await agentIdOf(call, ctx, userOf(ctx)) : null
+  const details = isAsked(...asked)
+    ? await api.persons(ids, { include_fields: 'open_deals_count' })
+    : new Map()
+  const agentId = isAsked('owner is the agent') ? await agentIdOf(call, ctx, userOf(ctx)) : null
   return asCandidates(found, details, agentId).map(withUrl)
 }
 

@@ -2,6 +2,7 @@ import type { Call, Result } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { normalisePhone, phoneSpellings, phoneTail } from '../../src/call/phone.ts'
 import type { MapContext, Received } from '../../src/connector/contract.ts'
+import { sameNumber } from '../../src/connector/crm-match.ts'
 import { callerOf, followUps, numberToMatch, ownerOf, refsIn } from '../../src/connector/crm-plan.ts'
 import {
   analysisLines,
@@ -269,7 +270,7 @@ export function asCandidates(
       id,
       ...(name ? { name } : {}),
       reason: [
-        found.length === 1 ? 'same number' : `same number as ${found.length - 1} more`,
+        sameNumber(found.length),
         ownerId ? 'has an owner' : 'has no owner',
         ...(open == null ? [] : [open > 0 ? 'has open deals' : 'has no open deal']),
       ].join(', '),

@@ -2,6 +2,7 @@ import type { Call } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { phoneSpellings } from '../../src/call/phone.ts'
 import { type ConnectorContext, defineConnector, type WebhookSide } from '../../src/connector/contract.ts'
+import { asks, NAMED } from '../../src/connector/crm-match.ts'
 import { agentIdOf, ownerIdOf } from '../../src/connector/crm-owner.ts'
 import { carriesRef, numberToMatch, refLine } from '../../src/connector/crm-plan.ts'
 import type {
@@ -107,8 +108,7 @@ async function match(call: Call, ctx: Context, asked: readonly Preference[]): Pr
   for (const type of ['contact', 'lead', 'account'] as const) {
     const records = await carrying(type, phone, ctx)
     if (records.length === 0) continue
-    const isAsked = asked.includes('owner is the agent') && records.length > 1 && records.length <= 20
-    const user = isAsked ? await agentOf(call, ctx) : null
+    const user = asks(records.length, asked)('owner is the agent') ? await agentOf(call, ctx) : null
     return asCandidates(type, records, user ?? undefined).map((candidate) => ({
       ...candidate,
       ...linkOf(candidate, ctx),
@@ -141,7 +141,7 @@ async function named(call: Call, ctx: Context): Promise<Candidate | null> {
         type,
         id,
         ...nameOf(record),
-        reason: 'the phone system named this record',
+        reason: NAMED,
         ...linkOf({ type, id }, ctx),
       }
     : null

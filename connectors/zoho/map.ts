@@ -3,6 +3,7 @@ import type { CallEvent, Facts } from '../../src/call/facts.ts'
 import { normalisePhone } from '../../src/call/phone.ts'
 import { toWallClock } from '../../src/call/zone.ts'
 import type { MapContext } from '../../src/connector/contract.ts'
+import { sameNumber } from '../../src/connector/crm-match.ts'
 import { callerOf, followUps, numberToMatch, ownerOf, refsIn } from '../../src/connector/crm-plan.ts'
 import {
   analysisLines,
@@ -182,7 +183,7 @@ export function asCandidates(type: string, records: readonly CrmEntity[], user?:
     id: record.id,
     ...nameOf(record),
     reason: [
-      sorted.length === 1 ? 'same number' : `same number as ${sorted.length - 1} more`,
+      sameNumber(sorted.length),
       record.Last_Activity_Time === undefined
         ? 'no activity noted'
         : `last activity on ${record.Last_Activity_Time.slice(0, 10)}`,
