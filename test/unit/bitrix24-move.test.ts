@@ -69,6 +69,32 @@ describe('another record is chosen', () => {
     }
   })
 
+  test('what was loosed already, by an answer that got lost or by a person, is loose', async () => {
+    for (const path of ['bindings.unbind', 'binding.delete']) {
+      const { world, record, ids, other } = await written()
+      world.sandbox.fail({ fault: { kind: 'commit_then_status', status: 504 }, path })
+      expect(await failureOf(choose(world, record, other, ids)), path).toMatchObject({ code: 'vendor_down' })
+      await choose(world, record, other, ids)
+      expect(places(world), path).toEqual(all([`contact/${other.id}`]))
+    }
+  })
+
+  test('a call without an activity, and an activity that is gone, are no wrong choice', async () => {
+    const { world, record, ids, other } = await written()
+    const result = [
+      { CALL_ID: 'x', CALL_TYPE: '2', CALL_START_DATE: '2026-03-04T11:20:33+00:00', CRM_ACTIVITY_ID: '0' },
+    ]
+    world.sandbox.fail({ fault: { kind: 'status', status: 200, body: { result } }, path: 'statistic.get' })
+    const before = world.requests()
+    const call = crm.plan(record, mapContext())[0] ?? expect.fail('no call')
+    const chosen = { ...record, target: other }
+    expect(await crm.write(fresh(call, ids.call), chosen, {}, ctxOf(world))).toEqual({ id: ids.call })
+    expect(world.requests()).toBe(before + 1)
+    const gone = { error: 'NOT_FOUND', error_description: 'Element not found' }
+    world.sandbox.fail({ fault: { kind: 'status', status: 400, body: gone }, path: 'binding.add' })
+    expect(await failureOf(choose(world, record, other, ids))).toMatchObject({ code: 'not_found' })
+  })
+
   test('where people put it beside, it stays', async () => {
     const { world, record, ids, other } = await written()
     const deal = await lead(world)
