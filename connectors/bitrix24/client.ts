@@ -277,17 +277,11 @@ function toEvents(calls: readonly Statistic[], ctx: Context): CallEvent[] {
   })
 }
 
-const EVENTS = [
-  'ONVOXIMPLANTCALLEND',
-  'ONCRMCONTACTDELETE',
-  'ONCRMCOMPANYDELETE',
-  'ONCRMLEADDELETE',
-  'ONCRMDEALDELETE',
-]
+const CALLS = ['ONVOXIMPLANTCALLEND']
+const DELETIONS = ['ONCRMCONTACTDELETE', 'ONCRMCOMPANYDELETE', 'ONCRMLEADDELETE', 'ONCRMDEALDELETE']
 
 /** Only an application may; an outgoing webhook is made by hand. */
 export async function subscribe(url: string, ctx: Context): Promise<void> {
-  if (!ctx.config.calls) return
   if (!isApplication(ctx.config)) {
     throw new CordboardError('rejected', 'Bitrix24: an incoming webhook cannot subscribe to events', {
       fix: 'Make an outgoing webhook in Bitrix24 by hand, as the README says',
@@ -297,7 +291,7 @@ export async function subscribe(url: string, ctx: Context): Promise<void> {
   const bound = new Set(
     result.filter(({ handler }) => handler === url).map(({ event }) => event.toUpperCase()),
   )
-  for (const event of EVENTS) {
+  for (const event of [...(ctx.config.calls ? CALLS : []), ...DELETIONS]) {
     if (!bound.has(event)) await ask('event.bind', { event, handler: url }, done, ctx)
   }
 }

@@ -2,6 +2,7 @@ import type { Call } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { phoneSpellings } from '../../src/call/phone.ts'
 import { type ConnectorContext, defineConnector, type WebhookSide } from '../../src/connector/contract.ts'
+import { asks, NAMED } from '../../src/connector/crm-match.ts'
 import { agentIdOf, ownerIdOf } from '../../src/connector/crm-owner.ts'
 import { carriesRef, numberToMatch, refLine } from '../../src/connector/crm-plan.ts'
 import type {
@@ -12,8 +13,10 @@ import type {
   WrittenParts,
 } from '../../src/connector/crm-role.ts'
 import { nestForm } from '../../src/connector/nested-form.ts'
+import { placedId, readPlacedId } from '../../src/connector/placed-id.ts'
 import { readAs } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
+import { moveActivity, moveCall, moveComment, statisticOf } from './client/move.ts'
 import {
   ask,
   behind,
@@ -27,6 +30,7 @@ import {
 } from './client.ts'
 import {
   asCandidates,
+  holderOf,
   isOfApplication,
   nameOf,
   newContact,
@@ -51,8 +55,6 @@ import {
   madeTodo,
   recordEvent,
   registered,
-  type Statistic,
-  statistics,
   users,
 } from './schema.ts'
 
@@ -151,10 +153,9 @@ async function match(call: Call, ctx: Context, asked: readonly Preference[]): Pr
     if (ids === undefined || ids.length === 0) continue
     const records = withNumber(await recordsOf(type, ids, ctx), phone, ctx.region)
     if (records.length === 0) continue
-    const isChoice = records.length > 1 && records.length <= 20
-    const user = isChoice && asked.includes('owner is the agent') ? await agentOf(call, ctx) : null
-    const withDeals =
-      isChoice && asked.includes('open deal') ? await openDeals(type, records, ctx) : undefined
+    const isAsked = asks(records.length, asked)
+    const user = isAsked('owner is the agent') ? await agentOf(call, ctx) : null
+    const withDeals = isAsked('open deal') ? await openDeals(type, records, ctx) : undefined
     return asCandidates(type, records, { user: user ?? undefined, withDeals })
   }
   return []
@@ -166,7 +167,7 @@ async function named(call: Call, ctx: Context): Promise<Candidate | null> {
   const [, type = 'contact', id] = /^(?:(contact|company|lead|deal):)?(\d{1,20})$/.exec(said ?? '') ?? []
   if (id === undefined) return null
   const [record] = await recordsOf(type, [id], ctx)
-  return record ? { type, id, ...nameOf(record), reason: 'the phone system named this record' } : null
+  return record ? { type, id, ...nameOf(record), reason: NAMED } : null
 }
 
 async function recordsOf(type: string, ids: readonly string[], ctx: Context) {
@@ -215,9 +216,23 @@ async function write(
   if (part.kind === 'file') return { id: await attach(part, callIdOf(record, written), ctx) }
   // First: it changes nothing that is not there, and doing it again is harmless.
   await writeOwnFields(part, record, ctx)
-  if (part.fields.comment !== undefined) return { id: await writeComment(part, targetOf(record), ctx) }
-  return { id: part.externalId ?? (await registerCall(part, record, ctx)) }
+  return { id: await writeCall(part, record, ctx) }
 }
+
+/** What once was registered stays a call, and what was a comment a comment, whichever record is chosen later. */
+async function writeCall(part: WritePart, record: CrmRecord, ctx: Context): Promise<string> {
+  const { externalId, fields } = part
+  if (record.logged) return record.logged.id
+  if (externalId === null) {
+    if (fields.comment !== undefined) return writeComment(part, targetOf(record), ctx)
+    return placedId(record.target, await registerCall(part, record, ctx))
+  }
+  if (isComment(externalId)) return writeComment(part, targetOf(record), ctx)
+  return record.target ? moveCall(externalId, record.target, ctx) : externalId
+}
+
+/** The ids of comments are digits, those of calls are not. */
+const isComment = (externalId: string): boolean => /^\d+$/.test(readPlacedId(externalId).id)
 
 function targetOf({ target }: CrmRecord): { type: string; id: string } {
   if (target && Object.hasOwn(TYPE_IDS, target.type)) return target
@@ -276,8 +291,13 @@ async function registerCall(part: WritePart, { target }: CrmRecord, ctx: Context
   return result.CALL_ID
 }
 
-async function attach(part: WritePart, callId: string, ctx: Context): Promise<string> {
+async function attach(part: WritePart, call: string, ctx: Context): Promise<string> {
   const { url, messages } = part.fields
+  const callId = readPlacedId(call).id
+  if (isComment(call)) {
+    ctx.log.warn('Bitrix24: the call is a comment, and takes neither transcript nor recording')
+    return call
+  }
   if (url !== undefined) {
     // A second one replaces the first.
     const params = { CALL_ID: callId, RECORD_URL: url }
@@ -295,13 +315,16 @@ async function writeComment(
   target: { type: string; id: string },
   ctx: Context,
 ): Promise<string> {
-  const COMMENT = `${part.fields.comment ?? ''}\n\n${refLine(part.idempotencyKey)}`
+  const text = part.fields.comment
+  const COMMENT = `${text ?? ''}\n\n${refLine(part.idempotencyKey)}`
   if (part.externalId !== null) {
-    await ask('crm.timeline.comment.update', { id: part.externalId, fields: { COMMENT } }, done, ctx)
-    return part.externalId
+    return moveComment(part.externalId, target, ctx, async (id) => {
+      // A call that would be registered by now has no text of its own: what the comment says stays.
+      if (text !== undefined) await ask('crm.timeline.comment.update', { id, fields: { COMMENT } }, done, ctx)
+    })
   }
   const fields = { ENTITY_TYPE: target.type, ENTITY_ID: target.id, COMMENT }
-  return (await ask('crm.timeline.comment.add', { fields }, madeId, ctx)).result
+  return placedId(target, (await ask('crm.timeline.comment.add', { fields }, madeId, ctx)).result)
 }
 
 async function writeTodo(
@@ -313,16 +336,15 @@ async function writeTodo(
   const value = `${description}\n\n${refLine(part.idempotencyKey)}`
   const on = { ownerTypeId: TYPE_IDS[target.type], ownerId: target.id }
   if (part.externalId !== null) {
-    // A person may have moved it, or given it to somebody else: only what it says is written again.
-    await unlessDone(
-      ask('crm.activity.todo.updateDescription', { id: part.externalId, ...on, value }, done, ctx),
+    // A person may have put it off, or given it to somebody else: only what it says is written again.
+    return moveActivity(part.externalId, target, ctx, (id) =>
+      unlessDone(ask('crm.activity.todo.updateDescription', { id, ...on, value }, done, ctx)),
     )
-    return part.externalId
   }
   const user = await ownerIdOf(owner, ctx, userWith(ctx))
   const who = user === null ? {} : { responsibleId: user }
   const params = { ...on, title, description: value, deadline, ...who }
-  return (await ask('crm.activity.todo.add', params, madeTodo, ctx)).result.id
+  return placedId(target, (await ask('crm.activity.todo.add', params, madeTodo, ctx)).result.id)
 }
 
 /** A to-do that a person has closed is left as it is. The word is Bitrix24's own code, no note to ourselves. */
@@ -368,11 +390,15 @@ async function find(
   }
   if (part.kind === 'file') {
     const id = record.logged?.id ?? written.call
-    const call = id === undefined ? null : await statisticOf({ CALL_ID: id }, ctx)
+    const isCall = id !== undefined && !isComment(id)
+    const call = isCall ? await statisticOf({ CALL_ID: readPlacedId(id).id }, ctx) : null
     return (part.fields.url === undefined ? call?.TRANSCRIPT_ID : call?.RECORD_FILE_ID) ?? null
   }
-  if (part.kind === 'call' && part.fields.comment === undefined)
-    return (await statisticOf({ EXTERNAL_CALL_ID: key }, ctx))?.CALL_ID ?? null
+  if (part.kind === 'call' && part.fields.comment === undefined) {
+    const call = await statisticOf({ EXTERNAL_CALL_ID: key }, ctx)
+    // Where it was registered, whichever record was chosen since.
+    return call ? placedId(holderOf(call), call.CALL_ID) : null
+  }
   const { type, id } = targetOf(record)
   const isTask = part.kind === 'task'
   const filter = isTask
@@ -382,9 +408,6 @@ async function find(
   const method = isTask ? 'crm.activity.list' : 'crm.timeline.comment.list'
   // The newest fifty of the record: it was made minutes ago.
   const { result } = await ask(method, params, listed, ctx)
-  return result.find(({ COMMENT, DESCRIPTION }) => carriesRef(COMMENT ?? DESCRIPTION, key))?.ID ?? null
-}
-
-async function statisticOf(filter: Record<string, string>, ctx: Context): Promise<Statistic | undefined> {
-  return (await ask('voximplant.statistic.get', { FILTER: filter }, statistics, ctx)).result[0]
+  const own = result.find(({ COMMENT, DESCRIPTION }) => carriesRef(COMMENT ?? DESCRIPTION, key))
+  return own ? placedId({ type, id }, own.ID) : null
 }

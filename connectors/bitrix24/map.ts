@@ -3,6 +3,7 @@ import type { Call, Direction, Recording, Result } from '../../src/call/call.ts'
 import type { CallEvent, Facts } from '../../src/call/facts.ts'
 import { normalisePhone } from '../../src/call/phone.ts'
 import type { MapContext } from '../../src/connector/contract.ts'
+import { sameNumber } from '../../src/connector/crm-match.ts'
 import { callerOf, followUps, numberToMatch, ownerOf } from '../../src/connector/crm-plan.ts'
 import {
   analysisLines,
@@ -17,6 +18,7 @@ import {
 } from '../../src/connector/crm-report.ts'
 import type { Candidate, CrmRecord, PlannedPart } from '../../src/connector/crm-role.ts'
 import { asText, cut } from '../../src/connector/crm-text.ts'
+import type { Place } from '../../src/connector/placed-id.ts'
 import { type Config, type CrmEntity, isApplication, type Statistic } from './schema.ts'
 
 type Fields = Record<string, string>
@@ -198,7 +200,7 @@ export function asCandidates(
     id: record.ID,
     ...nameOf(record),
     reason: [
-      sorted.length === 1 ? 'same number' : `same number as ${sorted.length - 1} more`,
+      sameNumber(sorted.length),
       record.LAST_ACTIVITY_TIME === undefined
         ? 'no activity noted'
         : `last activity on ${record.LAST_ACTIVITY_TIME.slice(0, 10)}`,
@@ -250,6 +252,12 @@ export const isOfApplication = (of: { CALL_ID: string; PORTAL_NUMBER?: string | 
 
 type Told = Omit<Statistic, 'CALL_TYPE'> & { CALL_TYPE: string }
 
+/** The record that the statistics name; 0 is none. */
+export const holderOf = (of: Pick<Statistic, 'CRM_ENTITY_ID' | 'CRM_ENTITY_TYPE'>): Place | null =>
+  of.CRM_ENTITY_ID && of.CRM_ENTITY_ID !== '0' && of.CRM_ENTITY_TYPE
+    ? { type: of.CRM_ENTITY_TYPE.toLowerCase(), id: of.CRM_ENTITY_ID }
+    : null
+
 /** `recording`: what is known of one; undefined: nothing, and it may come. Null: what it tells of is no conversation. */
 export function toCallEvent(
   told: Pick<Told, 'CALL_ID' | 'CALL_TYPE' | 'CALL_START_DATE'> & Partial<Told>,
@@ -270,8 +278,7 @@ export function toCallEvent(
   const outside = party(told.PHONE_NUMBER ?? '')
   const own = told.PORTAL_NUMBER === undefined ? undefined : party(told.PORTAL_NUMBER)
   const [from, dialed] = direction === 'inbound' ? [outside, own] : [own, outside]
-  const record =
-    told.CRM_ENTITY_ID && told.CRM_ENTITY_ID !== '0' ? told.CRM_ENTITY_TYPE?.toLowerCase() : undefined
+  const holder = holderOf(told)
   const facts: Facts = {
     direction,
     startedAt: told.CALL_START_DATE,
@@ -282,7 +289,7 @@ export function toCallEvent(
     ...(dialed ? { dialed } : {}),
     ...(told.PORTAL_USER_ID && told.PORTAL_USER_ID !== '0' ? { agent: { id: told.PORTAL_USER_ID } } : {}),
     ...(told.CALL_FAILED_REASON ? { disconnectReason: told.CALL_FAILED_REASON.slice(0, 256) } : {}),
-    ...(record ? { customer: { crm: { [ctx.connection]: `${record}:${told.CRM_ENTITY_ID}` } } } : {}),
+    ...(holder ? { customer: { crm: { [ctx.connection]: `${holder.type}:${holder.id}` } } } : {}),
     ...(told.CRM_ACTIVITY_ID ? { meta: { CRM_ACTIVITY_ID: told.CRM_ACTIVITY_ID } } : {}),
     ...recordingsOf(told, result, recording, ctx.config),
   }

@@ -7,15 +7,17 @@ import {
   type SandboxRecord,
   type SandboxWebhook,
 } from '../../src/connector/sandbox.ts'
+import { bindings, placeOf } from './sandbox/bindings.ts'
+import { duplicates } from './sandbox/duplicates.ts'
 import {
   answer,
   type Fields,
   isZoned,
   keyOf,
   MESSAGE,
-  phonesOf,
   refused,
   type Said,
+  type Stored,
   text,
   unknown,
   zoned,
@@ -28,12 +30,6 @@ import { config } from './schema.ts'
  * minutes, statistics that know a call only when it is finished, comments, to-dos, duplicates that show after a while.
  * What a second transcript, or a second finish of one call, does is not documented: here both are refused.
  */
-interface Stored {
-  kind: string
-  id: string
-  fields: Fields
-  searchableAt: number
-}
 type Method = (params: Fields) => Said
 
 const TOKEN_MS = 3_600_000
@@ -41,7 +37,6 @@ const INDEX_LAG_MS = 30_000
 const DEDUPE_MS = 1_800_000
 const BUCKET = 50
 const PAGE = 50
-const TYPE_NAMES: Readonly<Record<string, string>> = { 1: 'lead', 2: 'deal', 3: 'contact', 4: 'company' }
 const APPLICATION_ONLY = [
   'telephony.externalCall.register',
   'telephony.externalCall.finish',
@@ -75,8 +70,13 @@ export const createSandbox: CreateSandbox = ({ now, random, baseUrl, account: gi
   const hex = () => Array.from({ length: 32 }, () => Math.floor(random() * 16).toString(16)).join('')
 
   function store(kind: string, fields: Fields, id = nextId(), searchableAt = now() + INDEX_LAG_MS): Stored {
-    const record = { kind, id, fields, searchableAt }
+    const record: Stored = { kind, id, fields, searchableAt, on: [] }
     records.set(`${kind}/${id}`, record)
+    return record
+  }
+  function standing(kind: string, fields: Fields, on: string): Stored {
+    const record = store(kind, fields)
+    record.on.push(on)
     return record
   }
   const of = (kind: string) => [...records.values()].filter((record) => record.kind === kind)
@@ -85,6 +85,11 @@ export const createSandbox: CreateSandbox = ({ now, random, baseUrl, account: gi
   // ── Methods ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   const methods: Record<string, Method> = {
+    ...bindings(
+      (kind, id) => get(kind, id),
+      (activity) =>
+        get('todo', activity) ?? of('call').find(({ fields }) => text(fields.CRM_ACTIVITY_ID) === activity),
+    ),
     scope: () => ({ result: ['crm', 'telephony', 'user_basic'] }),
     'user.get': ({ FILTER }) => {
       const email = text(asObject(FILTER)?.EMAIL).toLowerCase()
@@ -95,13 +100,18 @@ export const createSandbox: CreateSandbox = ({ now, random, baseUrl, account: gi
       handlers.push({ event: text(event), handler: text(handler), auth_type: '0', offline: 0 })
       return { result: true }
     },
-    'crm.duplicate.findbycomm': duplicates,
+    'crm.duplicate.findbycomm': (params) => duplicates(params, (kind) => of(kind), now()),
     'crm.timeline.comment.add': ({ fields }) => {
       const { ENTITY_TYPE, ENTITY_ID, COMMENT } = asObject(fields) ?? {}
       if (!get(text(ENTITY_TYPE), ENTITY_ID))
         return refused('OWNER_NOT_FOUND', 'Owner of the element not found')
       if (text(COMMENT).trim() === '') return refused('INVALID_ARG_VALUE', 'Empty comment')
-      return { result: Number(store('comment', { ENTITY_TYPE, ENTITY_ID, COMMENT }).id) }
+      return {
+        result: Number(
+          standing('comment', { ENTITY_TYPE, ENTITY_ID, COMMENT }, `${text(ENTITY_TYPE)}/${text(ENTITY_ID)}`)
+            .id,
+        ),
+      }
     },
     'crm.timeline.comment.update': ({ id, fields }) => {
       const comment = get('comment', id)
@@ -111,14 +121,10 @@ export const createSandbox: CreateSandbox = ({ now, random, baseUrl, account: gi
     },
     'crm.timeline.comment.list': (params) => {
       const { ENTITY_TYPE, ENTITY_ID } = asObject(params.filter) ?? {}
-      return newest(
-        of('comment').filter(
-          ({ fields }) => fields.ENTITY_TYPE === ENTITY_TYPE && text(fields.ENTITY_ID) === text(ENTITY_ID),
-        ),
-      )
+      return newest(of('comment').filter(({ on }) => on.includes(`${text(ENTITY_TYPE)}/${text(ENTITY_ID)}`)))
     },
     'crm.activity.todo.add': ({ ownerTypeId, ownerId, deadline, title, description, responsibleId }) => {
-      if (!get(TYPE_NAMES[text(ownerTypeId)] ?? '', ownerId))
+      if (!get(placeOf(ownerTypeId, '').slice(0, -1), ownerId))
         return refused('OWNER_NOT_FOUND', 'Owner not found')
       if (!isZoned(deadline)) return refused('WRONG_DATETIME_FORMAT', 'Incorrect date format')
       const todo = {
@@ -127,12 +133,14 @@ export const createSandbox: CreateSandbox = ({ now, random, baseUrl, account: gi
         DEADLINE: deadline,
         RESPONSIBLE_ID: responsibleId,
       }
-      const on = { OWNER_TYPE_ID: text(ownerTypeId), OWNER_ID: text(ownerId), COMPLETED: 'N' }
-      return { result: { id: Number(store('todo', { ...todo, ...on }).id) } }
+      const owner = { OWNER_TYPE_ID: text(ownerTypeId), OWNER_ID: text(ownerId), COMPLETED: 'N' }
+      const on = placeOf(ownerTypeId, ownerId)
+      return { result: { id: Number(standing('todo', { ...todo, ...owner }, on).id) } }
     },
-    'crm.activity.todo.updateDescription': ({ id, value }) => {
+    'crm.activity.todo.updateDescription': ({ id, ownerTypeId, ownerId, value }) => {
       const todo = get('todo', id)
-      if (!todo) return refused('NOT_FOUND', 'Not found.')
+      // "CRM entity to which the activity is linked".
+      if (!todo?.on.includes(placeOf(ownerTypeId, ownerId))) return refused('NOT_FOUND', 'Not found.')
       if (todo.fields.COMPLETED === 'Y')
         // Its code, as it spells it.
         return refused('CAN_NOT_UPDATE_COMPLETED_TODO', 'Completed activity cannot be modified')
@@ -228,24 +236,6 @@ export const createSandbox: CreateSandbox = ({ now, random, baseUrl, account: gi
       .map(({ id, fields }) => ({ ...fields, ID: id })),
   })
 
-  /** By digits, and no more of the types behind one that has twenty. */
-  function duplicates({ values, entity_type: only }: Fields): Said {
-    if (!Array.isArray(values) || values.length > 20)
-      return refused('', 'Communication values is not defined')
-    const wanted = new Set(values.map((value) => text(value).replace(/\D/g, '')))
-    const result: Record<string, number[]> = {}
-    for (const kind of ['lead', 'contact', 'company']) {
-      if (only !== undefined && text(only).toLowerCase() !== kind) continue
-      const found = of(kind).filter(
-        ({ fields, searchableAt }) =>
-          searchableAt <= now() && phonesOf(fields).some((phone) => wanted.has(phone.replace(/\D/g, ''))),
-      )
-      if (found.length > 0) result[kind.toUpperCase()] = found.slice(0, 20).map(({ id }) => Number(id))
-      if (found.length >= 20) break
-    }
-    return { result: Object.keys(result).length === 0 ? [] : result }
-  }
-
   function register(params: Fields): Said {
     const { USER_ID, USER_PHONE_INNER, PHONE_NUMBER, TYPE, CALL_START_DATE, CRM_ENTITY_TYPE: type } = params
     if (USER_ID === undefined && USER_PHONE_INNER === undefined)
@@ -288,7 +278,7 @@ export const createSandbox: CreateSandbox = ({ now, random, baseUrl, account: gi
       return refused('ERROR_CORE', 'Call is not found (call should be registered prior to finishing)')
     const { params } = registration
     const seconds = Number(DURATION ?? 0)
-    const { id } = store(
+    const { id, on } = store(
       'call',
       {
         PORTAL_USER_ID: text(USER_ID) || '1',
@@ -312,6 +302,8 @@ export const createSandbox: CreateSandbox = ({ now, random, baseUrl, account: gi
       },
       text(CALL_ID),
     )
+    const type = text(params.CRM_ENTITY_TYPE).toLowerCase()
+    if (type !== '') on.push(`${type}/${text(params.CRM_ENTITY_ID)}`)
     return { result: { CALL_ID: id, CALL_START_DATE: {}, ID: Number(nextId()) } }
   }
 
@@ -392,7 +384,12 @@ export const createSandbox: CreateSandbox = ({ now, random, baseUrl, account: gi
     fail: faults.fail,
     book: () => [
       ...[...records.values()].map(
-        ({ kind, id, fields }): SandboxRecord => ({ kind, id, key: keyOf(fields), fields: { ...fields } }),
+        ({ kind, id, fields, on }): SandboxRecord => ({
+          kind,
+          id: on[0] === undefined ? id : `${on[0]}/${id}`,
+          key: keyOf(fields),
+          fields: { ...fields, on: [...on] },
+        }),
       ),
       ...handlers.map(({ event, handler }) => ({
         kind: 'handler',

@@ -180,6 +180,8 @@ export const described = z.object({
   ),
 })
 export const done = z.object({ result: z.unknown() })
+/** What a right is missing for is answered with false, and no error (crm.timeline.bindings.bind, read 2026-11-28). */
+export const yesOrNo = z.object({ result: z.boolean() })
 
 /** oauth.bitrix.info/oauth/token/: each refresh brings the next refresh token. */
 export const grant = z.object({

@@ -4,7 +4,9 @@ import type { CallEvent } from '../../src/call/facts.ts'
 import { apiUrl } from '../../src/connector/api-url.ts'
 import type { ConnectorContext, FetchInit } from '../../src/connector/contract.ts'
 import { failOn, scrub } from '../../src/connector/fail-on.ts'
+import { placedId } from '../../src/connector/placed-id.ts'
 import { readAs, readJson, readReply } from '../../src/connector/read.ts'
+import { namedHost } from '../../src/connector/recording-host.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { type EntityType, isEntityType, LISTS, listedCall, type Target } from './map.ts'
 import {
@@ -22,12 +24,13 @@ import {
   note,
   task,
   token,
-  users,
+  user,
   webhook,
 } from './schema.ts'
 
 type Context = ConnectorContext<Config>
 export type Body = Record<string, unknown>
+type IsNote = (one: z.output<typeof note>) => boolean
 
 /** Of all lists, the most of one page. */
 const PAGE = '250'
@@ -135,23 +138,24 @@ export function kommo(ctx: Context) {
       })
     },
 
-    async findNote(place: Target, types: readonly string[], isIt: (one: z.output<typeof note>) => boolean) {
-      const path = `/api/v4/${listOfType(place.type)}/${segment(place.id)}/notes`
+    /** On its record, then on all of its time: another one may have been chosen since it was sent. */
+    async findNote(place: Target | null, types: readonly string[], since: number, isIt: IsNote) {
       const asked = types.map((type, i) => [`filter[note_type][${i}]`, type])
       const query = { ...Object.fromEntries(asked), 'order[id]': 'desc' }
-      const found = (await pages('notes', note, path, query, (items) => items.some(isIt))).find(isIt)
-      return found ? `${listOfType(place.type)}/${found.id}` : null
-    },
-
-    /** Wherever Kommo put it: among the call notes of all records since then. */
-    async findCall(since: number, isIt: (one: z.output<typeof note>) => boolean): Promise<boolean> {
-      for (const type of Object.keys(LISTS) as EntityType[]) {
-        const query = { ...CALL_NOTES, 'filter[updated_at][from]': String(since), 'order[id]': 'desc' }
-        const path = `/api/v4/${LISTS[type]}/notes`
-        const found = await pages('notes', note, path, query, (items) => items.some(isIt))
-        if (found.some(isIt)) return true
+      const lately = { ...query, 'filter[updated_at][from]': String(since) }
+      const anywhere = Object.values(LISTS).map((list) => ({
+        path: `/api/v4/${list}/notes`,
+        list,
+        query: lately,
+      }))
+      const list = place && listOfType(place.type)
+      const own = place && list ? [{ path: `/api/v4/${list}/${segment(place.id)}/notes`, list, query }] : []
+      for (const { path, list, query } of [...own, ...anywhere]) {
+        const some = await pages('notes', note, path, query, (items) => items.some(isIt))
+        const found = some.find(isIt)
+        if (found) return placedId({ type: list, id: found.entity_id }, found.id)
       }
-      return false
+      return null
     },
 
     /** Call notes of one kind of record, the oldest first. */
@@ -167,24 +171,30 @@ export function kommo(ctx: Context) {
       }
     },
 
+    /** Likewise. */
     async findTask(
       place: Target,
+      since: number,
       isIt: (text: string | null | undefined) => boolean,
     ): Promise<string | null> {
-      const query = {
-        'filter[entity_type]': listOfType(place.type),
-        'filter[entity_id][0]': place.id,
-        'order[id]': 'desc',
-      }
+      const type = listOfType(place.type)
+      const own = { 'filter[entity_type]': type, 'filter[entity_id][0]': place.id }
       const has = ({ text }: z.output<typeof task>) => isIt(text)
-      const found = await pages('tasks', task, '/api/v4/tasks', query, (items) => items.some(has))
-      return found.find(has)?.id ?? null
+      for (const where of [own, { 'filter[updated_at][from]': String(since) }]) {
+        const query = { ...where, 'order[id]': 'desc' }
+        const some = await pages('tasks', task, '/api/v4/tasks', query, (items) => items.some(has))
+        const found = some.find(has)
+        const on = found?.entity_type && found.entity_id
+        if (found) return placedId(on ? { type: found.entity_type ?? type, id: on } : null, found.id)
+      }
+      return null
     },
 
     /** The user id of an e-mail address; null when nobody in the account has it. */
     async userOf(email: string): Promise<string | null> {
-      const { _embedded: found } = await get(users, '/api/v4/users', { limit: PAGE })
-      return found.users.find((one) => one.email?.toLowerCase() === email.toLowerCase())?.id ?? null
+      const isIt = (one: z.output<typeof user>) => one.email?.toLowerCase() === email.toLowerCase()
+      const found = await pages('users', user, '/api/v4/users', {}, (items) => items.some(isIt))
+      return found.find(isIt)?.id ?? null
     },
 
     fields: (type: EntityType): Promise<Field[]> =>
@@ -207,6 +217,7 @@ const wishes = ({ calls }: Config): string[] => [
   'delete_contact',
   'delete_lead',
   'delete_company',
+  'delete_customer',
 ]
 
 /** Webhooks go to the hook's URL with the secret behind it; one that was switched off is switched on by saving it. */
@@ -262,11 +273,7 @@ export async function linkTo(recording: Recording, _: Call, ctx: Context): Promi
 function reachable({ url }: Recording, { config: { recordingHosts } }: Context): URL {
   const link = url === undefined ? null : URL.parse(url)
   if (!link) throw new CordboardError('not_found', 'Kommo: the call has no link to its recording')
-  if (recordingHosts.length === 0 || recordingHosts.includes(link.hostname)) return link
-  throw new CordboardError('forbidden', `Kommo: recordings at ${link.hostname} are not fetched`, {
-    why: 'The connection names the hosts it may fetch recordings from, and this is none of them',
-    fix: `If this host keeps your recordings, add ${link.hostname} to recordingHosts of the connection`,
-  })
+  return namedHost(link, recordingHosts, 'Kommo')
 }
 
 /** The name of a record's lists. */

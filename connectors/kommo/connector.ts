@@ -1,5 +1,6 @@
 import type { Call } from '../../src/call/call.ts'
 import { type CheckResult, type ConnectorContext, defineConnector } from '../../src/connector/contract.ts'
+import { asks, NAMED } from '../../src/connector/crm-match.ts'
 import { agentIdOf, ownerIdOf } from '../../src/connector/crm-owner.ts'
 import { carriesRef, numberToMatch, refLine } from '../../src/connector/crm-plan.ts'
 import type {
@@ -11,6 +12,7 @@ import type {
   WrittenParts,
 } from '../../src/connector/crm-role.ts'
 import { nestForm } from '../../src/connector/nested-form.ts'
+import { isSamePlace, placedId, readPlacedId } from '../../src/connector/placed-id.ts'
 import { CordboardError } from '../../src/errors.ts'
 import {
   type Body,
@@ -33,6 +35,7 @@ import {
   placeOf,
   plan,
   queriesFor,
+  readNoteId,
   receive,
   type Target,
   withNumber,
@@ -43,6 +46,7 @@ type Context = ConnectorContext<Config>
 type Warning = { what: string; fix: string }
 
 const DAY_S = 86_400
+const CALL_NOTES = ['call_in', 'call_out']
 
 export const connector = defineConnector({
   id: 'kommo',
@@ -88,8 +92,7 @@ async function match(call: Call, ctx: Context, asked: readonly Preference[]): Pr
     const known = await api.one('contact', named)
     if (known && known.is_deleted !== true) {
       const [candidate] = asCandidates('contact', [known], null, null)
-      const reason = 'the phone system named this record'
-      if (candidate) return placed([{ ...candidate, reason }], [known], ctx)
+      if (candidate) return placed([{ ...candidate, reason: NAMED }], [known], ctx)
     }
   }
   const phone = numberToMatch(call, ctx.config, ctx.region)
@@ -97,10 +100,9 @@ async function match(call: Call, ctx: Context, asked: readonly Preference[]): Pr
   const contacts = await carrying('contact', phone, ctx)
   const type = contacts.length > 0 ? 'contact' : 'company'
   const found = contacts.length > 0 ? contacts : await carrying('company', phone, ctx)
-  const isAsked = found.length > 1 && found.length <= 20
-  const open = isAsked && asked.includes('open deal') ? await openLeadsOf(found, ctx) : null
-  const agentId =
-    isAsked && asked.includes('owner is the agent') ? await agentIdOf(call, ctx, userOf(ctx)) : null
+  const isAsked = asks(found.length, asked)
+  const open = isAsked('open deal') ? await openLeadsOf(found, ctx) : null
+  const agentId = isAsked('owner is the agent') ? await agentIdOf(call, ctx, userOf(ctx)) : null
   return placed(asCandidates(type, found, open, agentId), found, ctx)
 }
 
@@ -201,14 +203,15 @@ async function noteBody({ fields, idempotencyKey }: WritePart, { config }: Conte
   return { note_type: config.noteType, params }
 }
 
-/** `<list>/<id>`: a note is only reached through the kind of its record, and cannot move to another. */
+/** A note is only reached through the kind of its record, and names it; that it can move to another is not documented. */
 async function writeNote({ externalId }: WritePart, body: Body, place: Target | null, ctx: Context) {
   const api = kommo(ctx)
   if (externalId !== null) {
-    const [list = '', id = ''] = externalId.split('/')
+    const { list, on, id } = readNoteId(externalId)
     // Who is responsible for it may have been changed by a person.
     const { responsible_user_id: _, ...kept } = body
-    await api.change(`/api/v4/${segment(list)}/notes/${segment(id)}`, kept)
+    const its = on === null ? {} : { entity_id: Number(on) }
+    await api.change(`/api/v4/${segment(list)}/notes/${segment(id)}`, { ...its, ...kept })
     return { id: externalId }
   }
   if (!place) throw new CordboardError('internal', 'Kommo: a note was planned for no record')
@@ -217,7 +220,7 @@ async function writeNote({ externalId }: WritePart, body: Body, place: Target | 
     entity_id: Number(place.id),
     ...body,
   })
-  return { id: `${list}/${id}` }
+  return { id: placedId({ type: list, id: place.id }, id) }
 }
 
 async function writeTask(
@@ -227,13 +230,16 @@ async function writeTask(
 ) {
   const api = kommo(ctx)
   const text = withRef(fields.text, idempotencyKey)
+  const stand = place && { type: listOfType(place.type), id: place.id }
+  const on = stand ? { entity_id: Number(stand.id), entity_type: stand.type } : {}
   if (externalId !== null) {
-    // A person may have moved, reassigned or completed it.
-    await api.change(`/api/v4/tasks/${segment(externalId)}`, { text })
-    return { id: externalId }
+    const { place: before, id } = readPlacedId(externalId)
+    // A person may have put it off, reassigned, completed, or moved it: it moves only when another record was chosen.
+    const isMoved = before !== null && !isSamePlace(before, stand)
+    await api.change(`/api/v4/tasks/${segment(id)}`, isMoved ? { text, ...on } : { text })
+    return { id: isMoved ? placedId(stand, id) : externalId }
   }
   const user = await ownerIdOf(fields.owner, ctx, userOf(ctx))
-  const on = place ? { entity_id: Number(place.id), entity_type: listOfType(place.type) } : {}
   const id = await api.create('tasks', '/api/v4/tasks', {
     text,
     complete_till: Number(fields.complete_till),
@@ -241,7 +247,7 @@ async function writeTask(
     ...(user === null ? {} : { responsible_user_id: Number(user) }),
     ...on,
   })
-  return { id }
+  return { id: placedId(stand, id) }
 }
 
 function createContact({ fields, idempotencyKey }: WritePart, ctx: Context): Promise<string> {
@@ -330,18 +336,20 @@ async function find(
     const phone = part.fields.phone
     return phone === undefined ? null : ((await carrying('contact', phone, ctx))[0]?.id ?? null)
   }
-  if (kind === 'call' && ctx.config.log === 'call') {
-    const endedAt = Date.parse(record.call.endedAt ?? record.call.startedAt ?? '')
-    const since = Math.floor((Number.isNaN(endedAt) ? ctx.now() : endedAt) / 1000) - DAY_S
-    return (await api.findCall(Math.max(0, since), ({ params }) => params?.uniq === idempotencyKey))
-      ? idempotencyKey
-      : null
-  }
+  // Nothing of a call is written before its end; a day covers clocks that differ.
+  const endedAt = Date.parse(record.call.endedAt ?? record.call.startedAt ?? '')
+  const since = Math.max(0, Math.floor((Number.isNaN(endedAt) ? ctx.now() : endedAt) / 1000) - DAY_S)
+  const isCall = ({ params }: { params?: { uniq?: string | null | undefined } | null | undefined }) =>
+    params?.uniq === idempotencyKey
+  // Wherever Kommo put it; it has no id that a later write could use.
+  if (kind === 'call' && ctx.config.log === 'call')
+    return (await api.findNote(null, CALL_NOTES, since, isCall)) === null ? null : idempotencyKey
   if (!place) return null
-  if (kind === 'call')
-    return api.findNote(place, ['call_in', 'call_out'], ({ params }) => params?.uniq === idempotencyKey)
-  if (kind === 'task') return api.findTask(place, (text) => carriesRef(text, idempotencyKey))
-  return api.findNote(place, [ctx.config.noteType], ({ params }) => carriesRef(params?.text, idempotencyKey))
+  if (kind === 'call') return api.findNote(place, CALL_NOTES, since, isCall)
+  if (kind === 'task') return api.findTask(place, since, (text) => carriesRef(text, idempotencyKey))
+  return api.findNote(place, [ctx.config.noteType], since, ({ params }) =>
+    carriesRef(params?.text, idempotencyKey),
+  )
 }
 
 // ── Fields ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,6 +3,7 @@ import type { Call, Recording, Result } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { nationalForm, normalisePhone, phoneSpellings } from '../../src/call/phone.ts'
 import type { MapContext, Received } from '../../src/connector/contract.ts'
+import { sameNumber } from '../../src/connector/crm-match.ts'
 import { callerOf, followUps, numberToMatch, ownerOf } from '../../src/connector/crm-plan.ts'
 import {
   analysisLines,
@@ -19,6 +20,7 @@ import { asText, CUT_MARK, cut, cutText } from '../../src/connector/crm-text.ts'
 import { utf8 } from '../../src/connector/encoding.ts'
 import { asObject, parseJson } from '../../src/connector/json.ts'
 import type { FormTree } from '../../src/connector/nested-form.ts'
+import { readPlacedId } from '../../src/connector/placed-id.ts'
 import { readAs } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { type CallNote, type Config, callParams, type Entity, type ToldNote, toldNote } from './schema.ts'
@@ -97,6 +99,14 @@ export function placeOf({ target, logged }: Pick<CrmRecord, 'target' | 'logged'>
   const [list, id] = logged?.id.split('/') ?? []
   const type = list === undefined ? undefined : typeOf(list)
   return type === undefined || id === undefined ? null : { type, id }
+}
+
+/** `contacts/7/123`; what was written before its record was kept with it is `contacts/123`. */
+export function readNoteId(externalId: string): { list: string; on: string | null; id: string } {
+  const { place, id } = readPlacedId(externalId)
+  if (place) return { list: place.type, on: place.id, id }
+  const [list = '', note = ''] = externalId.split('/')
+  return { list, on: null, id: note }
 }
 
 function callFields({ call, analysis }: CrmRecord, config: Config, region: string | undefined): Fields {
@@ -201,7 +211,7 @@ export function asCandidates(
       id,
       ...(name ? { name } : {}),
       reason: [
-        found.length === 1 ? 'same number' : `same number as ${found.length - 1} more`,
+        sameNumber(found.length),
         ...(count === null ? [] : [count > 0 ? 'has open leads' : 'has no open lead']),
       ].join(', '),
       ...(count === null ? {} : { hasOpenDeal: count > 0 }),

@@ -1,6 +1,8 @@
 import { type Context, Hono } from 'hono'
 import { z } from 'zod'
 import { normalisePhone } from '../../src/call/phone.ts'
+import { asObject } from '../../src/connector/json.ts'
+import { placedId } from '../../src/connector/placed-id.ts'
 import {
   type CreateSandbox,
   createFaults,
@@ -174,15 +176,21 @@ export const createSandbox: CreateSandbox = (options) => {
   app.get('/api/v4/account', (c) =>
     c.json({ id: Number(ACCOUNT_ID), name: 'Stand-in', subdomain: 'stand-in' }),
   )
-  app.get('/api/v4/users', (c) =>
-    isAdmin ? c.json({ _embedded: { users } }) : problem(c, 403, 'Only for administrators'),
-  )
+  app.get('/api/v4/users', (c) => {
+    if (!isAdmin) return problem(c, 403, 'Only for administrators')
+    const limit = Number(c.req.query('limit') ?? 50)
+    const from = (Number(c.req.query('page') ?? 1) - 1) * limit
+    const some = users.slice(from, from + Math.min(limit, 250))
+    return some.length === 0 ? c.body(null, 204) : c.json({ _embedded: { users: some } })
+  })
 
   app.get('/api/v4/tasks', (c) => {
     const ids = many(c, 'filter[entity_id]')
     const type = c.req.query('filter[entity_type]')
+    const since = Number(c.req.query('filter[updated_at][from]') ?? 0)
     const found = all('tasks').filter(
-      ({ fields }) =>
+      ({ fields, changedAt }) =>
+        seconds(changedAt) >= since &&
         (type === undefined || fields.entity_type === type) &&
         (ids.length === 0 || ids.includes(String(fields.entity_id))),
     )
@@ -201,7 +209,14 @@ export const createSandbox: CreateSandbox = (options) => {
       list.map((one) => store('tasks', one)),
     )
   })
-  app.patch('/api/v4/tasks/:id', async (c) => change(c, of('tasks', c.req.param('id')), TASK.partial()))
+  app.patch('/api/v4/tasks/:id', async (c) => {
+    const { entity_id, entity_type = '' } = TASK.partial()
+      .catch({})
+      .parse(await c.req.json())
+    if (entity_id !== undefined && !of(entity_type, entity_id))
+      return problem(c, 400, 'entity_id: NotSupportedChoice')
+    return change(c, of('tasks', c.req.param('id')), TASK.partial())
+  })
 
   app.get('/api/v4/webhooks', (c) => {
     if (!isAdmin) return problem(c, 403, 'Only for administrators')
@@ -302,6 +317,10 @@ export const createSandbox: CreateSandbox = (options) => {
   })
   app.patch('/api/v4/:list/notes/:id', async (c) => {
     const found = of('notes', c.req.param('id'))
+    // A note names the record that it stands on; that another one moves it is not documented.
+    const { entity_id: on } = asObject(await c.req.json().catch(() => null)) ?? {}
+    if (on !== undefined && String(on) !== found?.on?.id)
+      return problem(c, 400, 'entity_id: NotSupportedChoice')
     return change(c, found?.on?.list === c.req.param('list') ? found : undefined, NOTE)
   })
   app.get('/api/v4/:list/:id/notes', (c) => {
@@ -347,6 +366,11 @@ export const createSandbox: CreateSandbox = (options) => {
     if (values.length > 0) found.fields.custom_fields_values = [...others, ...values]
     found.changedAt = now()
     return c.json({ id: Number(found.id), updated_at: seconds(found.changedAt) })
+  }
+  const placeIn = (on: Stored['on'] | undefined, fields: Stored['fields']) => {
+    if (on) return { type: on.list, id: on.id }
+    const { entity_type: type, entity_id: id } = fields
+    return typeof type === 'string' ? { type, id: String(id) } : null
   }
   const isSameField = (one: FieldName, other: FieldName) =>
     one.field_id === other.field_id && one.field_code === other.field_code
@@ -417,7 +441,7 @@ export const createSandbox: CreateSandbox = (options) => {
         const isCall = list === 'notes' && String(fields.note_type).startsWith('call_')
         return {
           kind: isCall ? 'call' : list.replace(/s$/, ''),
-          id: on ? `${on.list}/${id}` : id,
+          id: placedId(placeIn(on, fields), id),
           key,
           fields: { ...fields, ...(on ? { on: `${on.list}/${on.id}` } : {}) },
         }

@@ -85,9 +85,7 @@ export const token = z.object({
 export const account = z.object({ id, name: maybe(z.string()), subdomain: maybe(z.string().max(100)) })
 
 /** GET /api/v4/users */
-export const users = z.object({
-  _embedded: z.object({ users: z.array(z.object({ id, email: maybe(z.string()) })) }),
-})
+export const user = z.object({ id, email: maybe(z.string()) })
 
 /** Contacts, companies and leads: what is read of them. */
 export const entity = z.object({
@@ -122,10 +120,11 @@ const text = maybe(z.string())
 /** Of call notes `uniq` is ours, of all others a line of the text. */
 export const note = z.object({
   id,
+  entity_id: id,
   note_type: text,
   params: maybe(z.object({ uniq: text, text })),
 })
-export const task = z.object({ id, text })
+export const task = z.object({ id, text, entity_type: text, entity_id: maybe(id) })
 
 export const field = z.object({
   id,

@@ -139,10 +139,13 @@ export function pipedrive(ctx: Context) {
       } while (cursor !== undefined)
     },
 
+    /** On its record, then anywhere: another one may have been chosen since it was sent. */
     async findActivity(target: Target | null, since: string, isIt: (one: Activity) => boolean) {
-      for await (const page of newestActivities({ ...linkQuery(target), updated_since: since })) {
-        const found = page.find(isIt)
-        if (found) return found.id
+      for (const on of target === null ? [null] : [target, null]) {
+        for await (const page of newestActivities({ ...linkQuery(on), updated_since: since })) {
+          const found = page.find(isIt)
+          if (found) return found
+        }
       }
       return null
     },
@@ -159,10 +162,15 @@ export function pipedrive(ctx: Context) {
       return all
     },
 
+    /** Likewise. */
     async findNote(target: Target, isIt: (content: string | null | undefined) => boolean) {
-      const query = { ...linkQuery(target), sort: 'add_time DESC', limit: PAGE.notes }
-      const { data } = await get(notes, '/v1/notes', query)
-      return data?.find(({ content }) => isIt(content))?.id ?? null
+      for (const on of [target, null]) {
+        const query = { ...linkQuery(on), sort: 'add_time DESC', limit: PAGE.notes }
+        const { data } = await get(notes, '/v1/notes', query)
+        const found = data?.find(({ content }) => isIt(content))
+        if (found) return found.id
+      }
+      return null
     },
 
     /** The newest files of the account: a record's own list is not in our sources. */

@@ -1,5 +1,6 @@
 import type { Call } from '../../src/call/call.ts'
 import { type CheckResult, type ConnectorContext, defineConnector } from '../../src/connector/contract.ts'
+import { asks, NAMED } from '../../src/connector/crm-match.ts'
 import { agentIdOf, ownerIdOf } from '../../src/connector/crm-owner.ts'
 import { carriesRef, numberToMatch, refLine } from '../../src/connector/crm-plan.ts'
 import type {
@@ -11,6 +12,7 @@ import type {
   WrittenParts,
 } from '../../src/connector/crm-role.ts'
 import { escapeHtml } from '../../src/connector/crm-text.ts'
+import { isSamePlace, type Place, placedId, readPlacedId } from '../../src/connector/placed-id.ts'
 import { readAs } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
 import {
@@ -28,6 +30,7 @@ import {
   fieldsPathOf,
   isOurs,
   newContact,
+  placeIn,
   plan,
   receive,
   searchesFor,
@@ -92,17 +95,17 @@ async function match(call: Call, ctx: Context, asked: readonly Preference[]): Pr
   if (named !== undefined && /^\d{1,15}$/.test(named)) {
     const known = await api.person(named)
     const name = known?.name ? { name: known.name } : {}
-    const reason = 'the phone system named this record'
-    if (known) return [withUrl({ type: 'person', id: known.id, ...name, reason })]
+    if (known) return [withUrl({ type: 'person', id: known.id, ...name, reason: NAMED })]
   }
   const phone = numberToMatch(call, ctx.config, ctx.region)
   if (phone === null) return []
   const found = await personsBy(phone, ctx)
-  const isAsked = asked.length > 0 && found.length > 1 && found.length <= 20
+  const isAsked = asks(found.length, asked)
   const ids = found.map(({ id }) => id)
-  const details = isAsked ? await api.persons(ids, { include_fields: 'open_deals_count' }) : new Map()
-  const agentId =
-    isAsked && asked.includes('owner is the agent') ? await agentIdOf(call, ctx, userOf(ctx)) : null
+  const details = isAsked(...asked)
+    ? await api.persons(ids, { include_fields: 'open_deals_count' })
+    : new Map()
+  const agentId = isAsked('owner is the agent') ? await agentIdOf(call, ctx, userOf(ctx)) : null
   return asCandidates(found, details, agentId).map(withUrl)
 }
 
@@ -158,14 +161,24 @@ async function writeActivity(part: WritePart, { target }: CrmRecord, ctx: Contex
     note: withRef(note, part.idempotencyKey),
     ...(ownerId === null ? {} : { owner_id: Number(ownerId) }),
   }
-  if (externalId === null)
-    return { id: await api.create(ACTIVITIES, { ...body, done: kind === 'call', ...participation(target) }) }
-  await api.change(ACTIVITIES, externalId, body)
-  // The record may have been chosen anew since; whoever else takes part in it stays while it has not.
+  const on = standOf(target)
+  if (externalId === null) {
+    const made = { ...body, done: kind === 'call', ...participation(target) }
+    return { id: placedId(on, await api.create(ACTIVITIES, made)) }
+  }
+  const { place, id } = readPlacedId(externalId)
+  // What was written before its record was kept with it says by itself where it stands.
+  const before = place ?? placeIn(await api.activity(id))
+  // Whoever else takes part in it, and what people linked it to since, stays until another record is chosen.
+  const isMoved = on !== null && !isSamePlace(before, on)
+  await api.change(ACTIVITIES, id, { ...body, ...(isMoved ? participation(target) : {}) })
+  return { id: isMoved || place === null ? placedId(on, id) : externalId }
+}
+
+/** The record by the field that names it: other CRMs’ word for a person is taken too. */
+function standOf(target: CrmRecord['target']): Place | null {
   const link = target && linkOf(target)
-  if (kind === 'call' && link && (await api.activity(externalId))[link.name] !== link.id)
-    await api.change(ACTIVITIES, externalId, participation(target))
-  return { id: externalId }
+  return link ? { type: link.name.replace('_id', ''), id: link.id } : null
 }
 
 /** An activity has its person as the primary one of those who take part. */
@@ -216,7 +229,8 @@ function upload(
   ctx: Context,
 ): Promise<string> {
   const { call } = written
-  const onActivity = call !== undefined && ctx.config.log === 'activity' ? { activity_id: call } : {}
+  const isActivity = call !== undefined && ctx.config.log === 'activity'
+  const onActivity = isActivity ? { activity_id: readPlacedId(call).id } : {}
   const { name = 'transcript.txt', text = '' } = part.fields
   return pipedrive(ctx).upload(name, text, { ...linkQuery(target), ...onActivity })
 }
@@ -288,7 +302,8 @@ async function find(
   // Nothing of a call is written before its end; a day covers clocks that differ.
   const endedAt = Date.parse(record.call.endedAt ?? record.call.startedAt ?? '')
   const since = new Date(Math.max(0, (Number.isNaN(endedAt) ? ctx.now() - 30 * DAY_MS : endedAt) - DAY_MS))
-  return api.findActivity(target, since.toISOString(), ({ note }) => isIt(note))
+  const found = await api.findActivity(target, since.toISOString(), ({ note }) => isIt(note))
+  return found && placedId(placeIn(found), found.id)
 }
 
 /** A person has no place for our key; one with the same address or number is the one we meant, whoever made it. */

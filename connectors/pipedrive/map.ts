@@ -2,6 +2,7 @@ import type { Call, Result } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { normalisePhone, phoneSpellings, phoneTail } from '../../src/call/phone.ts'
 import type { MapContext, Received } from '../../src/connector/contract.ts'
+import { sameNumber } from '../../src/connector/crm-match.ts'
 import { callerOf, followUps, numberToMatch, ownerOf, refsIn } from '../../src/connector/crm-plan.ts'
 import {
   analysisLines,
@@ -18,6 +19,7 @@ import {
 } from '../../src/connector/crm-report.ts'
 import type { Candidate, CrmRecord, PlannedPart } from '../../src/connector/crm-role.ts'
 import { asHtml, cut } from '../../src/connector/crm-text.ts'
+import type { Place } from '../../src/connector/placed-id.ts'
 import type { Activity, CallLog, Config, Delivery, FoundPerson, Person } from './schema.ts'
 
 type Fields = Record<string, string>
@@ -86,6 +88,15 @@ export function plan(record: CrmRecord, { config }: MapContext<Config>): Planned
       fields: filled({ addition: asHtml(noteLines(record, config), MAX_PLANNED_HTML) }),
     }
   return parts
+}
+
+/** What an activity was written on: its person, where it has one. */
+export function placeIn(
+  activity: Pick<Activity, 'person_id' | 'org_id' | 'deal_id' | 'lead_id'>,
+): Place | null {
+  const { person_id: person, org_id: org, deal_id: deal, lead_id: lead } = activity
+  const [named] = Object.entries({ person, org, deal, lead }).filter(([, id]) => id != null)
+  return named?.[1] ? { type: named[0], id: named[1] } : null
 }
 
 /** Custom fields exist on persons and deals; calls and activities have none. */
@@ -259,7 +270,7 @@ export function asCandidates(
       id,
       ...(name ? { name } : {}),
       reason: [
-        found.length === 1 ? 'same number' : `same number as ${found.length - 1} more`,
+        sameNumber(found.length),
         ownerId ? 'has an owner' : 'has no owner',
         ...(open == null ? [] : [open > 0 ? 'has open deals' : 'has no open deal']),
       ].join(', '),

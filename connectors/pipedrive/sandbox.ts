@@ -1,14 +1,15 @@
 import { type Context, Hono } from 'hono'
 import { z } from 'zod'
+import { placedId } from '../../src/connector/placed-id.ts'
 import {
   type CreateSandbox,
   createFaults,
   type SampleCall,
   type SandboxRecord,
 } from '../../src/connector/sandbox.ts'
-import { LINKS } from './map.ts'
+import { LINKS, placeIn } from './map.ts'
 import { ACTIVITY, CALL_LOG, NOTE, PERSON, WEBHOOK } from './sandbox/bodies.ts'
-import { config } from './schema.ts'
+import { activity, config } from './schema.ts'
 
 /**
  * A stand-in of one Pipedrive company, written from its documents and its own client (the README names them): persons,
@@ -398,7 +399,7 @@ export const createSandbox: CreateSandbox = (options) => {
         const text = String(fields.note ?? fields.content ?? '')
         return {
           kind: isTask ? 'task' : kind,
-          id,
+          id: kind === 'activity' ? placedId(placeIn(activity.parse({ ...fields, id })), id) : id,
           key: /Cordboard ref (\S+?)<\/p>/.exec(text)?.[1] ?? null,
           fields,
         }

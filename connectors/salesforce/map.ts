@@ -1,6 +1,7 @@
 import type { Call, Result } from '../../src/call/call.ts'
 import { normalisePhone } from '../../src/call/phone.ts'
 import type { MapContext } from '../../src/connector/contract.ts'
+import { sameNumber } from '../../src/connector/crm-match.ts'
 import { callerOf, followUps, numberToMatch, ownerOf, refLine } from '../../src/connector/crm-plan.ts'
 import {
   analysisLines,
@@ -241,7 +242,7 @@ export function asCandidates(
       id,
       ...(record.Name === undefined ? {} : { name: record.Name }),
       reason: [
-        known.length === 1 ? 'same number' : `same number as ${known.length - 1} more`,
+        sameNumber(known.length),
         activeAt > 0 ? `last activity ${ago(now - activeAt)}` : 'no activity noted',
       ].join(', '),
       ...(url === null ? {} : { url }),

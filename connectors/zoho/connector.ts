@@ -2,6 +2,7 @@ import type { Call } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { phoneSpellings } from '../../src/call/phone.ts'
 import { type ConnectorContext, defineConnector, type WebhookSide } from '../../src/connector/contract.ts'
+import { asks, NAMED } from '../../src/connector/crm-match.ts'
 import { agentIdOf, ownerIdOf } from '../../src/connector/crm-owner.ts'
 import { carriesRef, numberToMatch, refLine } from '../../src/connector/crm-plan.ts'
 import type {
@@ -11,17 +12,29 @@ import type {
   WritePart,
   WrittenParts,
 } from '../../src/connector/crm-role.ts'
+import { isSamePlace, placedId, readPlacedId } from '../../src/connector/placed-id.ts'
 import { readAs } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { checkAccount, describeFields, setUpFields } from './client/describe.ts'
 import { fetchRecording, listCalls, lookUp, subscribe } from './client/source.ts'
 import { doubledBy, escaped, get, idOf, pages, searchFound, upload, userIdOf, writeOne } from './client.ts'
-import { asCandidates, nameOf, newContact, plan, recordOf, relationOf, withNumber } from './map.ts'
+import {
+  asCandidates,
+  emptied,
+  holderOf,
+  nameOf,
+  newContact,
+  plan,
+  recordOf,
+  relationOf,
+  withNumber,
+} from './map.ts'
 import {
   type Config,
   type CrmEntity,
   config,
   crmRecords,
+  type Found,
   found,
   isRecordType,
   MODULES,
@@ -95,8 +108,7 @@ async function match(call: Call, ctx: Context, asked: readonly Preference[]): Pr
   for (const type of ['contact', 'lead', 'account'] as const) {
     const records = await carrying(type, phone, ctx)
     if (records.length === 0) continue
-    const isAsked = asked.includes('owner is the agent') && records.length > 1 && records.length <= 20
-    const user = isAsked ? await agentOf(call, ctx) : null
+    const user = asks(records.length, asked)('owner is the agent') ? await agentOf(call, ctx) : null
     return asCandidates(type, records, user ?? undefined).map((candidate) => ({
       ...candidate,
       ...linkOf(candidate, ctx),
@@ -129,7 +141,7 @@ async function named(call: Call, ctx: Context): Promise<Candidate | null> {
         type,
         id,
         ...nameOf(record),
-        reason: 'the phone system named this record',
+        reason: NAMED,
         ...linkOf({ type, id }, ctx),
       }
     : null
@@ -190,25 +202,30 @@ async function writeCall(part: WritePart, { target, logged }: CrmRecord, ctx: Co
     if (Object.keys(fields).length > 0) await update('Calls', logged.id, fields, ctx)
     return logged.id
   }
-  const said = {
-    ...fields,
-    ...relationOf(target),
-    Description: withRef(part.fields.Description, part.idempotencyKey),
-  }
+  const said = { ...fields, Description: withRef(part.fields.Description, part.idempotencyKey) }
   if (part.externalId !== null) {
-    await update('Calls', part.externalId, said, ctx)
-    return part.externalId
+    const { relation, id, externalId } = moved(part.externalId, target)
+    await update('Calls', id, { ...said, ...relation }, ctx)
+    return externalId
   }
   const unique = externalIdField === undefined ? {} : { [externalIdField]: part.idempotencyKey }
   const what = 'log a call'
   try {
-    const call = { ...said, ...(await ownerFor(part.fields, ctx)), ...unique }
-    return idOf(await writeOne('POST', '/Calls', call, what, ctx), what)
+    const call = { ...said, ...relationOf(target), ...(await ownerFor(part.fields, ctx)), ...unique }
+    return placedId(target, idOf(await writeOne('POST', '/Calls', call, what, ctx), what))
   } catch (error) {
     const double = doubledBy(error)
     if (double === null || externalIdField === undefined || double.field !== externalIdField) throw error
+    // On which record it stands is not told: the next write puts it on the one that is chosen.
     return double.existingId
   }
+}
+
+/** What a later write says of the record: nothing, unless another one was chosen. Whatever people set by hand stays. */
+function moved(externalId: string, target: CrmRecord['target']) {
+  const { place, id } = readPlacedId(externalId)
+  if (isSamePlace(place, target)) return { relation: {}, id, externalId }
+  return { relation: { ...emptied(place), ...relationOf(target) }, id, externalId: placedId(target, id) }
 }
 
 async function update(
@@ -223,10 +240,11 @@ async function update(
 
 async function writeTask(part: WritePart, { target }: CrmRecord, ctx: Context): Promise<string> {
   const Description = withRef(part.fields.Description, part.idempotencyKey)
-  // A person may have moved it, closed it, or given it to somebody else: only what it says is written again.
+  // A person may have put it off, closed it, or given it to somebody else: only what it says is written again.
   if (part.externalId !== null) {
-    await update('Tasks', part.externalId, { Description }, ctx)
-    return part.externalId
+    const { relation, id, externalId } = moved(part.externalId, target)
+    await update('Tasks', id, { Description, ...relation }, ctx)
+    return externalId
   }
   const owner = await ownerFor(part.fields, ctx)
   const task = {
@@ -236,13 +254,16 @@ async function writeTask(part: WritePart, { target }: CrmRecord, ctx: Context): 
     Status: 'Not Started',
     Description,
   }
-  return idOf(await writeOne('POST', '/Tasks', task, 'make a task', ctx), 'make a task')
+  return placedId(target, idOf(await writeOne('POST', '/Tasks', task, 'make a task', ctx), 'make a task'))
 }
+
+const callIdOf = (logged: CrmRecord['logged'], { call }: WrittenParts): string | undefined =>
+  logged?.id ?? (call === undefined ? undefined : readPlacedId(call).id)
 
 /** On the record, where people read it; of a call that has none, on the call. */
 function placeOfNote({ target, logged }: CrmRecord, written: WrittenParts): string {
   if (target && isRecordType(target.type)) return `/${MODULES[target.type]}/${encodeURIComponent(target.id)}`
-  const call = logged?.id ?? written.call
+  const call = callIdOf(logged, written)
   if (call !== undefined) return `/Calls/${call}`
   throw new CordboardError(
     'rejected',
@@ -273,7 +294,7 @@ async function attach(
   ctx: Context,
 ): Promise<string> {
   const { name = 'transcript.txt', text = '' } = part.fields
-  const call = logged?.id ?? written.call
+  const call = callIdOf(logged, written)
   if (call === undefined) throw new CordboardError('internal', 'Zoho: a file comes behind its call')
   const form = () => {
     const data = new FormData()
@@ -318,7 +339,7 @@ async function find(
     const notes = await pages(`${placeOfNote(record, written)}/Notes`, query, found, 'read the notes', ctx, 3)
     return notes.find(({ Note_Content }) => carriesRef(Note_Content, key))?.id ?? null
   }
-  const call = record.logged?.id ?? written.call
+  const call = callIdOf(record.logged, written)
   if (call === undefined) return null
   const files = await pages(
     `/Calls/${call}/Attachments`,
@@ -335,12 +356,16 @@ async function findCall({ fields, idempotencyKey: key }: WritePart, ctx: Context
   const { externalIdField } = ctx.config
   if (externalIdField !== undefined) {
     const same = await searchFound('Calls', `(${externalIdField}:equals:${escaped(key)})`, ctx)
-    return same.find((call) => call[externalIdField] === key)?.id ?? null
+    return placedIn(same.find((call) => call[externalIdField] === key))
   }
   const at = fields.Call_Start_Time
   const same = at === undefined ? [] : await searchFound('Calls', `(Call_Start_Time:equals:${at})`, ctx, 3)
-  return same.find(({ Description }) => carriesRef(Description, key))?.id ?? null
+  return placedIn(same.find(({ Description }) => carriesRef(Description, key)))
 }
+
+/** With the record it stands on, which need not be the one that is chosen by now. */
+const placedIn = (one: Found | undefined): string | null =>
+  one === undefined ? null : placedId(holderOf(one), one.id)
 
 async function findTask({ fields, idempotencyKey: key }: WritePart, { target }: CrmRecord, ctx: Context) {
   const on =
@@ -354,5 +379,5 @@ async function findTask({ fields, idempotencyKey: key }: WritePart, { target }: 
     ctx,
     3,
   )
-  return all.find(({ Description }) => carriesRef(Description, key))?.id ?? null
+  return placedIn(all.find(({ Description }) => carriesRef(Description, key)))
 }

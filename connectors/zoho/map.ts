@@ -1,7 +1,9 @@
 import type { Call, Result } from '../../src/call/call.ts'
 import type { CallEvent, Facts } from '../../src/call/facts.ts'
 import { normalisePhone } from '../../src/call/phone.ts'
+import { toWallClock } from '../../src/call/zone.ts'
 import type { MapContext } from '../../src/connector/contract.ts'
+import { sameNumber } from '../../src/connector/crm-match.ts'
 import { callerOf, followUps, numberToMatch, ownerOf, refsIn } from '../../src/connector/crm-plan.ts'
 import {
   analysisLines,
@@ -16,6 +18,7 @@ import {
 } from '../../src/connector/crm-report.ts'
 import type { Candidate, CrmRecord, PlannedPart } from '../../src/connector/crm-role.ts'
 import { asText, cut } from '../../src/connector/crm-text.ts'
+import type { Place } from '../../src/connector/placed-id.ts'
 import { type Config, type CrmEntity, isRecordType, type LoggedCall, MODULES } from './schema.ts'
 
 type Fields = Record<string, string>
@@ -48,7 +51,8 @@ export function plan(record: CrmRecord, { config }: MapContext<Config>): Planned
     const description = asText([{ text: subject }, ...lines.map((line) => ({ text: line }))], MAX_TEXT)
     const task = filled({
       Subject: cut(subject, MAX_SUBJECT),
-      Due_Date: dueAt?.slice(0, 10),
+      // A day and no hour: the one that it is where the organisation works.
+      Due_Date: dueAt && toWallClock(Date.parse(dueAt), config.timeZone).slice(0, 10),
       Description: description,
       owner: logged ? undefined : ownerOf(call, config),
     })
@@ -130,6 +134,12 @@ export function relationOf(target: CrmRecord['target']): Record<string, unknown>
   return { What_Id: { id: target.id }, $se_module: MODULES[target.type] }
 }
 
+/** A record that another one takes the place of: what was written of it is taken back. */
+export function emptied(place: Place | null): Record<string, unknown> {
+  if (!place || !isRecordType(place.type)) return {}
+  return place.type === 'contact' ? { Who_Id: null } : { What_Id: null }
+}
+
 /** An unknown caller. The name is not divided; Zoho wants a last name, and a company of leads. */
 export function newContact(call: Call, { config, region }: MapContext<Config>): PlannedPart | null {
   const phone = numberToMatch(call, config, region)
@@ -173,7 +183,7 @@ export function asCandidates(type: string, records: readonly CrmEntity[], user?:
     id: record.id,
     ...nameOf(record),
     reason: [
-      sorted.length === 1 ? 'same number' : `same number as ${sorted.length - 1} more`,
+      sameNumber(sorted.length),
       record.Last_Activity_Time === undefined
         ? 'no activity noted'
         : `last activity on ${record.Last_Activity_Time.slice(0, 10)}`,
@@ -208,7 +218,7 @@ export const isPlanned = ({ Call_Status, Call_Start_Time }: LoggedCall, now: num
   Date.parse(Call_Start_Time) > now
 
 /** Which record a call was logged on: our name of its module, and its id. */
-export function holderOf(call: LoggedCall): { type: string; id: string } | null {
+export function holderOf(call: Pick<LoggedCall, 'Who_Id' | 'What_Id' | '$se_module'>): Place | null {
   if (call.Who_Id) return { type: 'contact', id: call.Who_Id.id }
   const type = Object.entries(MODULES).find(([, module]) => module === call.$se_module)?.[0]
   return call.What_Id && type !== undefined ? { type, id: call.What_Id.id } : null

@@ -1,5 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { asObject } from '../../src/connector/json.ts'
+import { placedId } from '../../src/connector/placed-id.ts'
 import {
   type CreateSandbox,
   createFaults,
@@ -7,7 +8,7 @@ import {
   type SandboxRecord,
   type SandboxWebhook,
 } from '../../src/connector/sandbox.ts'
-import { type Fields, matches, objection, type Stored, text } from './sandbox/records.ts'
+import { type Fields, holderOf, matches, objection, type Stored, text } from './sandbox/records.ts'
 import { config } from './schema.ts'
 
 /**
@@ -209,7 +210,7 @@ export const createSandbox: CreateSandbox = ({ now, random, baseUrl, account: gi
       ...[...records.values()].map(
         ({ module, id, fields }): SandboxRecord => ({
           kind: module,
-          id,
+          id: module === 'Calls' || module === 'Tasks' ? placedId(holderOf(fields), id) : id,
           key: keyOf(fields, account.externalIdField),
           fields,
         }),

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isTimeZone } from '../../src/call/zone.ts'
 import { crmKeys } from '../../src/connector/crm-plan.ts'
 import { secretList, secretValue } from '../../src/connector/secret.ts'
 
@@ -26,6 +27,11 @@ export const config = z.object({
     .enum(['contact', 'lead'])
     .default('contact')
     .describe('what an unknown caller becomes, where the flow creates one'),
+  timeZone: z
+    .string()
+    .refine(isTimeZone, 'not a time zone of the IANA list, such as Europe/Paris')
+    .default('UTC')
+    .describe('in which the due date of a task is its day'),
   transcript: z.boolean().default(false).describe('attach the transcript to the call as a file'),
   trigger: z
     .array(z.enum(['workflow', 'approval', 'blueprint', 'orchestration']))
@@ -145,9 +151,20 @@ export const loggedCalls = z.object({ data: z.array(loggedCall), info })
 
 /** Records by which a part is found again. */
 export const found = z.object({
-  data: z.array(z.looseObject({ id, Description: words, Note_Content: words, File_Name: words })),
+  data: z.array(
+    z.looseObject({
+      id,
+      Description: words,
+      Note_Content: words,
+      File_Name: words,
+      Who_Id: named.catch(undefined),
+      What_Id: named.catch(undefined),
+      $se_module: words.catch(undefined),
+    }),
+  ),
   info,
 })
+export type Found = z.output<typeof found>['data'][number]
 export const userList = z.object({ users: z.array(z.object({ id, email: words })), info })
 export const watches = z.object({ watch: z.array(z.object({ channel_id: id, notify_url: words })) })
 export const watchOutcomes = z.object({ watch: z.array(outcome) })

@@ -2,6 +2,16 @@
 
 const formats = new Map<string, Intl.DateTimeFormat>()
 
+/** Whether the runtime knows a time zone by this name. */
+export function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en-US', { timeZone: name })
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** The wall clock of a zone: `2026-03-04 11:22:33`. */
 export function toWallClock(ms: number, timeZone: string): string {
   let format = formats.get(timeZone)

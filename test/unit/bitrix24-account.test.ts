@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { connector } from '../../connectors/bitrix24/connector.ts'
 import { toCallEvent } from '../../connectors/bitrix24/map.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
+import { readPlacedId } from '../../src/connector/placed-id.ts'
 import { inboundRequest } from '../../src/connector/request.ts'
 import { CUSTOMER, commonCall, rawWebhook, sampleCall } from '../kit/connector/samples.ts'
 import { failureOf } from '../kit/connector/world.ts'
@@ -176,10 +177,11 @@ describe('what Bitrix24 tells of', () => {
       {},
       ctxOf(world),
     )
-    const found = await telephony.lookUp?.([ours.id, other.id, 'externalCall.gone.1'], ctxOf(world))
+    const [own = '', others = ''] = [ours, other].map(({ id }) => readPlacedId(id).id)
+    const found = await telephony.lookUp?.([own, others, 'externalCall.gone.1'], ctxOf(world))
     expect(found).toMatchObject([
       {
-        callId: other.id,
+        callId: others,
         phase: 'ended',
         facts: {
           direction: 'inbound',
@@ -189,7 +191,7 @@ describe('what Bitrix24 tells of', () => {
       },
     ])
     const off = { ...ctxOf(world), config: { ...ctxOf(world).config, calls: false } }
-    expect(await telephony.lookUp?.([other.id], off)).toEqual([])
+    expect(await telephony.lookUp?.([others], off)).toEqual([])
   })
 
   test('an entity of the id 0 is none', () => {
@@ -238,13 +240,19 @@ describe('what Bitrix24 tells of', () => {
       expect(page).toMatchObject([{ facts: { recordingExpected: false } }])
   })
 
-  test('without calls nothing is listed or subscribed to', async () => {
+  test('without calls nothing is listed, and deletions are subscribed to alone', async () => {
     const world = await open({ calls: false })
     world.sandbox.place?.(sampleCall())
     for await (const page of telephony.calls?.('2026-01-01T00:00:00Z', ctxOf(world)) ?? [])
       expect(page).toEqual([])
-    await telephony.subscribe?.('https://hooks.example.com/hooks/acme', ctxOf(world))
     expect(world.requests()).toBe(0)
+    await telephony.subscribe?.('https://hooks.example.com/hooks/acme', ctxOf(world))
+    expect(books(world, 'handler').map(({ id }) => id)).toEqual([
+      'ONCRMCONTACTDELETE',
+      'ONCRMCOMPANYDELETE',
+      'ONCRMLEADDELETE',
+      'ONCRMDEALDELETE',
+    ])
   })
 })
 

@@ -145,6 +145,7 @@ describe('webhooks', () => {
         'delete_contact',
         'delete_lead',
         'delete_company',
+        'delete_customer',
       ],
       disabled: false,
     })

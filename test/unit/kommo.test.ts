@@ -258,6 +258,18 @@ describe('written once', () => {
     }
   })
 
+  test('what was sent for one record is found when another was chosen meanwhile', async () => {
+    const { world, id, record, part, write } = await ready({ note: { transcript: true } })
+    const keys = ['call', 'note', 'task-1', 'transcript-1']
+    const written: string[] = []
+    for (const key of keys) written.push((await write(fresh(part(key)))).id)
+    const lead = await post(world, 'leads', { name: 'Lead' })
+    const chosen = { ...record, target: { type: 'lead', id: lead } }
+    const find = async (key: string) => crm.find?.(fresh(part(key)), chosen, {}, ctxOf(world))
+    expect(await Promise.all(keys.map(find))).toEqual(written)
+    expect(written.every((one) => one.startsWith(`contacts/${id}/`))).toBe(true)
+  })
+
   test('a note is found behind two hundred and fifty others', async () => {
     const { world, id, record, part, write } = await ready()
     const note = await write(fresh(part('note')))
@@ -273,14 +285,14 @@ describe('written once', () => {
     const { world, part, write } = await ready()
     const call = await write(fresh(part('call')))
     const task = await write(fresh(part('task-1')))
-    const number = call.id.split('/')[1]
+    const number = call.id.split('/')[2]
     const before = books(world, 'call')[0]?.fields ?? {}
     await tell(world, 'PATCH', `/api/v4/contacts/notes/${number}`, {
       note_type: before.note_type,
       params: before.params,
       responsible_user_id: 7,
     })
-    await tell(world, 'PATCH', `/api/v4/tasks/${task.id}`, {
+    await tell(world, 'PATCH', `/api/v4/tasks/${task.id.split('/')[2]}`, {
       complete_till: 4_102_444_800,
       responsible_user_id: 7,
     })
@@ -304,7 +316,57 @@ describe('written once', () => {
     const lead = await post(world, 'leads', { name: 'Lead' })
     const moved = { ...record, target: { type: 'lead', id: lead } }
     expect(await crm.write(fresh(part('note'), id), moved, {}, ctxOf(world))).toEqual({ id })
+    // As it was kept before its record stood in its id.
+    const [list, , number] = id.split('/')
+    const old = fresh(part('note'), `${list}/${number}`)
+    expect(await crm.write(old, moved, {}, ctxOf(world))).toEqual({ id: `${list}/${number}` })
     expect(books(world, 'note').length).toBe(1)
+  })
+
+  test('a change of a note names its record, as Kommo wants it', async () => {
+    const { world, id: contact, record, part, write } = await ready()
+    const { id } = await write(fresh(part('note')))
+    expect(id).toMatch(new RegExp(`^contacts/${contact}/\\d+$`))
+    const sent: unknown[] = []
+    const ctx = ctxOf(world)
+    const fetch: Context['fetch'] = (url, init) => {
+      sent.push(JSON.parse(String(init?.body)))
+      return ctx.fetch(url, init)
+    }
+    await crm.write(fresh(part('note'), id), record, {}, { ...ctx, fetch })
+    expect(sent).toMatchObject([{ entity_id: Number(contact), note_type: 'common' }])
+  })
+
+  test('a task goes to the record that was chosen later, and stays where a person has put it until then', async () => {
+    const { world, id: contact, record, part, write } = await ready()
+    const { id } = await write(fresh(part('task-1')))
+    const lead = await post(world, 'leads', { name: 'Lead' })
+    await tell(world, 'PATCH', `/api/v4/tasks/${id.split('/')[2]}`, {
+      entity_type: 'leads',
+      entity_id: Number(lead),
+    })
+    const on = () => books(world, 'task').map(({ fields }) => `${fields.entity_type}/${fields.entity_id}`)
+    expect(await write(fresh(part('task-1'), id))).toEqual({ id })
+    expect(on()).toEqual([`leads/${lead}`])
+    const company = await post(world, 'companies', { name: 'Company' })
+    const moved = { ...record, target: { type: 'company', id: company } }
+    const next = await crm.write(fresh(part('task-1'), id), moved, {}, ctxOf(world))
+    expect([on(), next.id]).toEqual([
+      [`companies/${company}`],
+      id.replace(`contacts/${contact}`, on()[0] ?? ''),
+    ])
+    // What was written before its record was kept with it stays where it is.
+    const old = fresh(part('task-1'), id.split('/')[2])
+    expect(await crm.write(old, record, {}, ctxOf(world))).toEqual({ id: old.externalId })
+    expect(on()).toEqual([`companies/${company}`])
+  })
+
+  test('an agent is found among more users than a page holds', async () => {
+    const users = Array.from({ length: 300 }, (_, i) => ({ id: 5000 + i, email: `user${i}@example.com` }))
+    users.push({ id: 9001, email: 'alice.martin@example.com' })
+    const { world, part, write } = await ready({ users, owners: {} })
+    await write(fresh(part('task-1')))
+    expect(books(world, 'task')[0]?.fields.responsible_user_id).toBe(9001)
   })
 
   test('Kommo places a call by its own rule, and one whose number it does not know is refused', async () => {

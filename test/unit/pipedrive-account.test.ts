@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { connector } from '../../connectors/pipedrive/connector.ts'
 import { toEvent } from '../../connectors/pipedrive/map.ts'
+import { readPlacedId } from '../../src/connector/placed-id.ts'
 import { CUSTOMER, commonCall, SAMPLE_ANALYSIS, sampleCall } from '../kit/connector/samples.ts'
 import { failureOf, HOOK_URL, openWorld, type World } from '../kit/connector/world.ts'
 import {
@@ -28,7 +29,7 @@ describe('calls that Pipedrive tells of', () => {
     const world = await open()
     world.sandbox.place?.(sampleCall())
     const [activity] = books(world, 'activity')
-    return { world, id: activity?.id ?? '' }
+    return { world, id: readPlacedId(activity?.id ?? '').id }
   }
 
   test('the numbers say which way a call went, and the person who it was', async () => {
@@ -94,7 +95,7 @@ describe('calls that Pipedrive tells of', () => {
   test('a call log of ours makes an activity that is not taken for somebody else’s call', async () => {
     const { world, part, write } = await ready({ log: 'callLog' })
     await write(fresh(part('call')))
-    const [beside] = books(world, 'activity')
+    const beside = { id: readPlacedId(books(world, 'activity')[0]?.id ?? '').id }
     await tell(world, 'PATCH', `/api/v2/activities/${beside?.id}`, { note: 'a person changed it' })
     expect(await telephony.lookUp?.([beside?.id ?? ''], ctxOf(world))).toEqual([])
   })

@@ -233,8 +233,11 @@ describe('written once', () => {
     const { world, part, write } = await ready()
     const call = await write(fresh(part('call')))
     const task = await write(fresh(part('task-1')))
-    await tell(world, 'PATCH', `/api/v2/activities/${call.id}`, { owner_id: 7 })
-    await tell(world, 'PATCH', `/api/v2/activities/${task.id}`, { done: true, due_date: '2027-01-01' })
+    await tell(world, 'PATCH', `/api/v2/activities/${call.id.split('/')[2]}`, { owner_id: 7 })
+    await tell(world, 'PATCH', `/api/v2/activities/${task.id.split('/')[2]}`, {
+      done: true,
+      due_date: '2027-01-01',
+    })
     await write(fresh({ ...part('call'), fields: { ...part('call').fields, subject: 'Better' } }, call.id))
     await write(
       fresh({ ...part('task-1'), fields: { ...part('task-1').fields, subject: 'New words' } }, task.id),
@@ -244,17 +247,47 @@ describe('written once', () => {
     expect(fields(task.id)).toMatchObject({ subject: 'New words', done: true, due_date: '2027-01-01' })
   })
 
-  test('a call moves to the record that was chosen anew', async () => {
-    const { world, record, part, write } = await ready()
-    const { id } = await write(fresh(part('call')))
+  test('a call and its tasks move to the record that was chosen anew; what people linked since stays', async () => {
+    const { world, id, record, part, write } = await ready()
+    const call = await write(fresh(part('call')))
+    const task = await write(fresh(part('task-1')))
+    expect([call.id, task.id].map((one) => one.split('/').slice(0, 2))).toEqual([
+      ['person', id],
+      ['person', id],
+    ])
+    const add = (name: string) => world.sandbox.addContact?.({ name, phone: '+33199000002' }) ?? ''
+    const linked = () => ['activity', 'task'].map((kind) => books(world, kind)[0]?.fields.person_id)
+    const [colleague, other] = [add('Colleague'), add('Other')]
+    for (const one of [call, task])
+      await tell(world, 'PATCH', `/api/v2/activities/${one.id.split('/')[2]}`, {
+        participants: [{ person_id: Number(colleague), primary: true }],
+      })
+    const keep = [await write(fresh(part('call'), call.id)), await write(fresh(part('task-1'), task.id))]
+    expect([keep, linked()]).toEqual([
+      [call, task],
+      [Number(colleague), Number(colleague)],
+    ])
+    const chosen = { ...record, target: { type: 'contact', id: other } }
+    for (const [key, externalId] of [
+      ['call', call.id],
+      ['task-1', task.id.split('/')[2]],
+    ] as const) {
+      const next = await crm.write(fresh(part(key), externalId), chosen, {}, ctxOf(world))
+      expect(next.id).toBe(`person/${other}/${externalId?.split('/').at(-1)}`)
+    }
+    expect(linked()).toEqual([Number(other), Number(other)])
+  })
+
+  test('what was sent for one record is found when another was chosen meanwhile', async () => {
+    const { world, id, record, part, write } = await ready()
+    for (const key of ['call', 'note', 'task-1']) await write(fresh(part(key)))
     const other = world.sandbox.addContact?.({ name: 'Other', phone: '+33199000002' }) ?? ''
-    await crm.write(
-      fresh(part('call'), id),
-      { ...record, target: { type: 'person', id: other } },
-      {},
-      ctxOf(world),
-    )
-    expect(books(world, 'activity')).toMatchObject([{ id, fields: { person_id: Number(other) } }])
+    const chosen = { ...record, target: { type: 'person', id: other } }
+    for (const key of ['call', 'note', 'task-1']) {
+      const found = await crm.find?.(fresh(part(key)), chosen, {}, ctxOf(world))
+      expect(world.sandbox.book().find((entry) => entry.id === found)?.key, key).toBe(`wbk_1-${key}`)
+    }
+    expect(await crm.find?.(fresh(part('call')), chosen, {}, ctxOf(world))).toContain(`person/${id}/`)
   })
 
   test('a call log is never changed, and none is made a second time', async () => {
@@ -274,7 +307,7 @@ describe('written once', () => {
       {
         fields: {
           person_id: id,
-          activity_id: call.id,
+          activity_id: call.id.split('/')[2],
           text: expect.stringContaining('My invoice is wrong.'),
         },
       },

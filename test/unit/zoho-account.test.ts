@@ -193,10 +193,18 @@ describe('calls that others log', () => {
     expect(said(world, 'channel')).toHaveLength(1)
   })
 
-  test('without calls nothing is subscribed to, without a token it is refused', async () => {
-    const off = await open({ calls: false })
-    await telephony.subscribe?.('https://x.example.com', ctxOf(off))
-    expect(off.requests()).toBe(0)
+  test('without calls deletions are subscribed to alone, without a token it is refused', async () => {
+    for (const calls of [true, false]) {
+      const world = await open({ calls })
+      await telephony.subscribe?.('https://x.example.com', ctxOf(world))
+      expect(said(world, 'channel')[0]?.events).toEqual([
+        ...(calls ? ['Calls.create', 'Calls.edit'] : []),
+        'Contacts.delete',
+        'Leads.delete',
+        'Accounts.delete',
+        'Deals.delete',
+      ])
+    }
     for (const notificationToken of [undefined, 'x'.repeat(51)]) {
       const world = await open({ notificationToken })
       const subscribed = Promise.resolve(telephony.subscribe?.('https://x.example.com', ctxOf(world)))

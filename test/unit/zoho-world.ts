@@ -2,6 +2,7 @@ import { expect } from 'vitest'
 import { connector } from '../../connectors/zoho/connector.ts'
 import type { Call } from '../../src/call/call.ts'
 import type { CrmRecord } from '../../src/connector/crm-role.ts'
+import { readPlacedId } from '../../src/connector/placed-id.ts'
 import { loadSubject } from '../kit/connector/fixtures.ts'
 import { readFolder } from '../kit/connector/folder.ts'
 import { CUSTOMER, commonCall, SAMPLE_ANALYSIS } from '../kit/connector/samples.ts'
@@ -33,19 +34,25 @@ export const said = (world: World, kind: string) =>
   world.sandbox
     .book()
     .filter((entry) => entry.kind === kind)
-    .map(({ id, fields }): Settings => ({ ...fields, id }))
+    .map(({ id, fields }): Settings => ({ ...fields, id: readPlacedId(id).id }))
 
 /** Whatever stands in Zoho by other hands. */
 export async function post(world: World, module: string, fields: Settings): Promise<string> {
+  const { data } = await tell(world, 'POST', module, fields)
+  return data[0]?.details.id ?? expect.fail('nothing was made')
+}
+
+export const put = (world: World, path: string, fields: Settings) => tell(world, 'PUT', path, fields)
+
+async function tell(world: World, method: string, path: string, fields: Settings) {
   const ctx = ctxOf(world)
   const access = await ctx.token('access', async () => expect.fail('the connector has a token by now'))
-  const response = await ctx.fetch(`https://zoho.example.com/crm/v8/${module}`, {
-    method: 'POST',
+  const response = await ctx.fetch(`https://zoho.example.com/crm/v8/${path}`, {
+    method,
     headers: { authorization: `Zoho-oauthtoken ${access.split(' ')[1]}`, 'content-type': 'application/json' },
     body: JSON.stringify({ data: [fields] }),
   })
-  const { data } = (await response.json()) as { data: { details: { id: string } }[] }
-  return data[0]?.details.id ?? expect.fail('nothing was made')
+  return (await response.json()) as { data: { details: { id: string } }[] }
 }
 
 export async function ready(settings: Settings = {}, more: Partial<CrmRecord> = {}) {

@@ -9,6 +9,15 @@ export type Said =
   | { result: unknown; next?: number }
   | { status: 400 | 401 | 403 | 404; error: string; says: string }
 
+export interface Stored {
+  kind: string
+  id: string
+  fields: Fields
+  searchableAt: number
+  /** The records that a comment, a to-do or the activity of a call is bound to: `contact/7`. */
+  on: string[]
+}
+
 export const MESSAGE = z.object({
   SIDE: z.enum(['User', 'Client']),
   START_TIME: z.int().min(0),

@@ -1,5 +1,6 @@
 import type { Call } from '../../../src/call/call.ts'
 import type { ConnectorContext } from '../../../src/connector/contract.ts'
+import { NAMED } from '../../../src/connector/crm-match.ts'
 import { agentIdOf } from '../../../src/connector/crm-owner.ts'
 import { numberToMatch } from '../../../src/connector/crm-plan.ts'
 import type { Candidate, Preference } from '../../../src/connector/crm-role.ts'
@@ -25,7 +26,7 @@ export async function match(call: Call, ctx: Context, asked: readonly Preference
   if (named !== undefined && /^\d{1,20}$/.test(named)) {
     const known = await api.get('contact', named, { properties: CONTACT_PROPERTIES })
     const isLogged = call.source.connection === ctx.connection
-    const reason = isLogged ? 'the call was logged on it' : 'the phone system named this record'
+    const reason = isLogged ? 'the call was logged on it' : NAMED
     if (known) return [withUrl({ type: 'contact', id: known.id, ...nameOf(known), reason })]
   }
   const phone = numberToMatch(call, ctx.config, ctx.region)

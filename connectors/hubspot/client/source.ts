@@ -2,6 +2,7 @@ import type { Call, Recording } from '../../../src/call/call.ts'
 import type { CallEvent } from '../../../src/call/facts.ts'
 import type { ConnectorContext } from '../../../src/connector/contract.ts'
 import { failOn } from '../../../src/connector/fail-on.ts'
+import { namedHost } from '../../../src/connector/recording-host.ts'
 import { CordboardError } from '../../../src/errors.ts'
 import { hubspot } from '../client.ts'
 import { CONTACT_PROPERTIES } from '../map/match.ts'
@@ -118,9 +119,5 @@ function reachable({ url }: Recording, { recordingHosts }: Config): URL {
   const link = url === undefined ? null : URL.parse(url)
   if (link?.protocol !== 'https:')
     throw new CordboardError('not_found', 'HubSpot: the call has no link to its recording')
-  if (recordingHosts.length === 0 || recordingHosts.includes(link.hostname)) return link
-  throw new CordboardError('forbidden', `HubSpot: recordings at ${link.hostname} are not fetched`, {
-    why: 'The connection names the hosts it may fetch recordings from, and this is none of them',
-    fix: `If this host keeps your recordings, add ${link.hostname} to recordingHosts of the connection`,
-  })
+  return namedHost(link, recordingHosts, 'HubSpot')
 }

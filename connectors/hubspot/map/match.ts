@@ -1,4 +1,5 @@
 import { normalisePhone } from '../../../src/call/phone.ts'
+import { sameNumber } from '../../../src/connector/crm-match.ts'
 import type { Candidate } from '../../../src/connector/crm-role.ts'
 import type { CrmObject } from '../schema.ts'
 
@@ -58,7 +59,7 @@ export function asCandidates(
     id: record.id,
     ...nameOf(record),
     reason: [
-      known.length === 1 ? 'same number' : `same number as ${known.length - 1} more`,
+      sameNumber(known.length),
       owner ? 'has an owner' : 'has no owner',
       contactedAt > 0 ? `last contacted ${ago(now - contactedAt)}` : 'no contact noted',
     ].join(', '),

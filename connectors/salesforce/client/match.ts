@@ -1,5 +1,6 @@
 import type { Call } from '../../../src/call/call.ts'
 import type { ConnectorContext } from '../../../src/connector/contract.ts'
+import { asks, NAMED } from '../../../src/connector/crm-match.ts'
 import { agentIdOf } from '../../../src/connector/crm-owner.ts'
 import { numberToMatch } from '../../../src/connector/crm-plan.ts'
 import type { Candidate, Preference } from '../../../src/connector/crm-role.ts'
@@ -29,10 +30,10 @@ export async function match(call: Call, ctx: Context, asked: readonly Preference
   const all = await salesforce(ctx).search(phoneSearch(phone, ctx.config))
   const standing = ofOneStanding(withNumber(all, phone, ctx.region))
   const known = asCandidates(standing, ctx.now(), ctx.config)
-  const isOpen = known.length > 1 && known.length <= 20
+  const isAsked = asks(known.length, asked)
   const [agent, deals] = await Promise.all([
-    isOpen && asked.includes('owner is the agent') ? agentIdOf(call, ctx, userOf(ctx)) : null,
-    isOpen && asked.includes('open deal') ? openDeals(known, ctx) : undefined,
+    isAsked('owner is the agent') ? agentIdOf(call, ctx, userOf(ctx)) : null,
+    isAsked('open deal') ? openDeals(known, ctx) : undefined,
   ])
   return known.map(({ ownerId, ...candidate }) => ({
     ...candidate,
@@ -61,7 +62,7 @@ async function namedRecord(id: string, ctx: Context): Promise<Candidate | null> 
   return {
     ...target,
     ...(record.Name === undefined ? {} : { name: record.Name }),
-    reason: 'the phone system named this record',
+    reason: NAMED,
     ...(url === null ? {} : { url }),
   }
 }

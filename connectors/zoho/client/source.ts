@@ -113,21 +113,14 @@ export async function fetchRecording(recording: Recording, _: Call, ctx: Context
   return failOn(audio, { what, now: ctx.now, codeOf })
 }
 
-const EVENTS = [
-  'Calls.create',
-  'Calls.edit',
-  'Contacts.delete',
-  'Leads.delete',
-  'Accounts.delete',
-  'Deals.delete',
-]
+const CALLS = ['Calls.create', 'Calls.edit']
+const DELETIONS = ['Contacts.delete', 'Leads.delete', 'Accounts.delete', 'Deals.delete']
 /** "A maximum of one week from the time they are enabled", else an hour (notifications/enable, read 2026-11-27). */
 const EXPIRES_MS = 7 * DAY_MS - 3_600_000
 
 /** Makes the channel, or lets it live on for another week: to be done again before that is over. */
 export async function subscribe(url: string, ctx: Context): Promise<void> {
   const { calls, notificationToken, channelId } = ctx.config
-  if (!calls) return
   const token = notificationToken?.[0]
   if (token === undefined || token.length > 50) {
     throw new CordboardError('config', 'Zoho: notifications need a token of at most 50 characters', {
@@ -138,7 +131,7 @@ export async function subscribe(url: string, ctx: Context): Promise<void> {
   const isThere = known?.watch.some(({ channel_id }) => channel_id === channelId)
   const channel = {
     channel_id: channelId,
-    events: EVENTS,
+    events: [...(calls ? CALLS : []), ...DELETIONS],
     channel_expiry: zoned(new Date(ctx.now() + EXPIRES_MS).toISOString()),
     token,
     notify_url: url,

@@ -75,6 +75,15 @@ export function objection(
   return null
 }
 
+/** The record that a call or a task stands on, by our name of its module. */
+export function holderOf({ Who_Id, What_Id, $se_module }: Fields): { type: string; id: string } | null {
+  const who = asObject(Who_Id)?.id
+  if (who !== undefined) return { type: 'contact', id: text(who) }
+  const type = /^(Lead|Account|Deal)s$/.exec(text($se_module))?.[1]?.toLowerCase()
+  const what = asObject(What_Id)?.id
+  return type !== undefined && what !== undefined ? { type, id: text(what) } : null
+}
+
 const uniqueOf = (module: string, own: string | undefined): string[] => {
   if (module === 'Calls') return own === undefined ? [] : [own]
   return module === 'Contacts' || module === 'Leads' ? ['Email'] : []
