@@ -1,9 +1,10 @@
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import type { CompiledQuery, RootOperationNode } from 'kysely'
 import { expect, test } from 'vitest'
+import { CordboardError } from '../../src/errors.ts'
 import { createBreakers } from '../../src/pipeline/breaker.ts'
 import type { Deps } from '../../src/pipeline/deps.ts'
-import { createIssueWatch } from '../../src/pipeline/issues.ts'
+import { createIssueWatch, openIssue } from '../../src/pipeline/issues.ts'
 import { createSweep } from '../../src/pipeline/sweep.ts'
 import type { Store } from '../../src/store/port.ts'
 import { type Installation, install, sampleCall } from './installation.ts'
@@ -103,6 +104,26 @@ test('every statement of the sweep finds what it looks for through an index', as
   }
   reader.close()
   expect([...scans]).toEqual([])
+})
+
+test('whether an issue about a delivery is over is asked of the unreadable ones, not of all there are', async () => {
+  await using it = await install()
+  await it.play('sandbox-twilio', await sampleCall(it.now()))
+  await it.settle()
+  const watch = createIssueWatch(it.deps)
+  const error = new CordboardError('invalid_payload', 'cannot be read')
+  const where = { kind: 'merge', connection: 'sandbox-twilio', delivery_id: 'dlv_1' } as const
+  await it.store.atomic([], [openIssue(it.deps, where, error)])
+  await watch.refresh()
+
+  const reader = new DatabaseSync(it.file, { readOnly: true })
+  const plans = watch.worked('merge', 'sandbox-twilio').flatMap((query) => {
+    const { sql, parameters } = query.compile()
+    return reader.prepare(`explain query plan ${sql}`).all(...(parameters as SQLInputValue[]))
+  })
+  reader.close()
+  const used = plans.map(({ detail }) => String(detail)).filter((detail) => /deliveries/.test(detail))
+  expect(used).toEqual([expect.stringContaining('deliveries_trouble')])
 })
 
 test('a sweep over 50,000 waiting and 50,000 parked steps reads a handful of rows', async () => {
