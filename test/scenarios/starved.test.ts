@@ -4,7 +4,7 @@ import { createIssueWatch } from '../../src/pipeline/issues.ts'
 import { createSweep } from '../../src/pipeline/sweep.ts'
 import type { StepRow } from '../../src/store/schema.ts'
 import { callRow, stepRow } from '../unit/http-world.ts'
-import { type Installation, install as begin } from './installation.ts'
+import { install as begin, type Installation } from './installation.ts'
 
 // A sweep looks at so many of a kind at once. What has to stay as it is must not fill that room for ever: those behind it
 // would never be looked at.
