@@ -20,6 +20,8 @@ export interface SweepOptions {
   erasures?: number
   /** False: a worker of the same configuration has swept before. */
   isFirst?: boolean
+  /** True: this worker is stopping, and nobody waits for what can be done later. */
+  isOver?: () => boolean
   /** Since when the store is worked on with this configuration, in ms since 1970; default: from now on. */
   since?: number
 }
@@ -43,7 +45,7 @@ export function createSweep(
   leaseMs: number,
   options: SweepOptions = {},
 ): () => Promise<void> {
-  const { room = ROOM, erasures, since = deps.now() } = options
+  const { room = ROOM, erasures, since = deps.now(), isOver = () => false } = options
   const turn = createTurn(deps.store, leaseMs / TURNS)
   const watchStandstill = createStandstillWatch(deps)
   let retentionAt = 0
@@ -64,7 +66,7 @@ export function createSweep(
     await watchStandstill(oldest, breakers)
     if (erasures !== 0 && deps.now() - retentionAt >= RETENTION_EVERY_MS) {
       retentionAt = deps.now()
-      await enforceRetention(deps, erasures, () => turn.take())
+      await enforceRetention(deps, erasures, async () => !isOver() && (await turn.take()))
     }
   }
 

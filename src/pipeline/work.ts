@@ -55,7 +55,8 @@ export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
   const me = Math.floor(deps.random() * 2 ** 40).toString(36)
   const breakers = createBreakers(deps)
   const watch: Watch = { breakers, issues: createIssueWatch(deps) }
-  const sweep = createSweep(deps, watch, leaseMs, options.sweep)
+  let isStopping = false
+  const sweep = createSweep(deps, watch, leaseMs, { ...options.sweep, isOver: () => isStopping })
   const check = createChecks(deps, breakers)
   const watchQuotas = createQuotaWatch(deps, breakers)
   const holding = new Map<string, { lease: string; until: number; controller: AbortController }>()
@@ -161,6 +162,7 @@ export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
       quietly('the sweep', sweepOnce)()
     },
     async stop(graceMs) {
+      isStopping = true
       await deps.queue.stop(graceMs)
       for (const end of stops.splice(0)) end()
       await sweeping
