@@ -4,11 +4,14 @@ import { createMemoryBudgets } from '../src/connector/budgets.ts'
 import { createMemoryTokens } from '../src/connector/tokens.ts'
 import { createSigner } from '../src/node/signer.ts'
 import { auditRow } from '../src/pipeline/audit.ts'
+import { createBreakers } from '../src/pipeline/breaker.ts'
 import type { Deps } from '../src/pipeline/deps.ts'
+import { createIssueWatch } from '../src/pipeline/issues.ts'
 import { createRefusals } from '../src/pipeline/refusals.ts'
 import { goOnReplaying, openReplays, replayDeliveries, stopReplay } from '../src/pipeline/replay.ts'
 import { enforceRetention } from '../src/pipeline/retention.ts'
 import { createStandstillWatch, oldestWaiting } from '../src/pipeline/standstill.ts'
+import { createSweep } from '../src/pipeline/sweep.ts'
 import { createTurn, sinceSweep } from '../src/pipeline/turn.ts'
 import { openPostgresStore, type PostgresStore } from '../src/store/postgres.ts'
 import { createMetrics } from '../src/telemetry/metrics.ts'
@@ -232,4 +235,61 @@ test('retention leaves nothing of what is over, and all of what is not', async (
     .select('id')
     .where('id', '<', id('aud', START - 700 * DAY))
   expect(await old.execute()).toEqual([])
+})
+
+test('a sweep lets go what may go on, past what has to stay where it is', async () => {
+  const { db } = store
+  const flow = { name: 'main', analyze: [] }
+  const config = {
+    ...deps().config,
+    connections: new Map([['crm', { id: 'crm', connector: {} }]]),
+    flows: [flow],
+  } as unknown as Config
+  const its = { ...deps(), config }
+  const parked = (code: string, n: number, fields: Partial<Parameters<typeof stepRow>[0]> = {}) =>
+    stepRow({ id: `stp_${code}${n}`, kind: 'write', connection: 'crm', state: 'parked', code, ...fields })
+  const waiting = (n: number) =>
+    callRow({ id: `call_${n}`, external_id: `c${n}`, state: 'waiting', wait_until: START - 10 + n })
+  const merge = (n: number) =>
+    stepRow({
+      kind: 'merge',
+      subject: `call_${n}`,
+      connection: waiting(n).connection,
+      generation: waiting(n).version,
+      state: 'parked',
+      code: 'connection_gone',
+    })
+  const gone = { call_id: 'call_x', kind: 'submit' } as const
+  const rows = [
+    ...[1, 2, 3].map((n) => parked('flow_gone', n, { flow: 'nobody has it' })),
+    ...[1, 2, 3].map((n) => parked('connection_gone', n, gone)),
+    parked('quota', 1),
+    ...[1, 2, 3].map((n) => parked('config', n, { updated_at: START - 1 })),
+    merge(1),
+    merge(2),
+  ]
+  const calls = [...[1, 2, 3].map(waiting), callRow({ id: 'call_x', connection: 'nobody has it' })]
+  await store.atomic(
+    [],
+    [
+      ...rows.map((row) => db.insertInto('steps').values(row)),
+      ...calls.map((row) => db.insertInto('calls').values(row)),
+    ],
+  )
+  const watch = { breakers: createBreakers(its), issues: createIssueWatch(its) }
+  const sweep = createSweep(its, watch, 20_000, { room: 2, erasures: 0 })
+  const left = async () => {
+    const stuck = await db.selectFrom('steps').select('code').where('state', '=', 'parked').execute()
+    return Object.fromEntries(
+      ['quota', 'config', 'flow_gone', 'connection_gone'].map((code) => [
+        code,
+        stuck.filter((row) => row.code === code).length,
+      ]),
+    )
+  }
+  await sweep()
+  await sweep()
+  expect(await left()).toEqual({ quota: 0, config: 0, flow_gone: 3, connection_gone: 5 })
+  const merges = await db.selectFrom('steps').select('subject').where('kind', '=', 'merge').execute()
+  expect(merges.map(({ subject }) => subject).toSorted()).toEqual(['call_1', 'call_2', 'call_3'])
 })

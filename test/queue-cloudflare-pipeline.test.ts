@@ -368,7 +368,7 @@ describe('the sweep of a minute', () => {
   test('lets go what a configuration has put right once for each version', async () => {
     await using it = await install({ vendors: { ...GENERIC, ...sandboxVendors('hubspot') } })
     await (await onCloudflare(it, { version: 'v1' })).invocation().scheduled()
-    await many(it, 1, 'match', { state: 'parked', code: 'config' })
+    await many(it, 1, 'match', { state: 'parked', code: 'config', updated_at: it.now() })
     const state = async () => (await stepsOf(it)).map((step) => step.state)
     it.advance(60_000)
     await (await onCloudflare(it, { version: 'v1' })).invocation().scheduled()

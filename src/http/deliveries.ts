@@ -76,7 +76,13 @@ const list = createRoute({
       limit,
     }),
   },
-  responses: { ...always, 200: json(pageOf(delivery, 'DeliveryPage'), 'A page of deliveries') },
+  responses: {
+    ...always,
+    200: json(
+      pageOf(delivery, 'DeliveryPage'),
+      'A page of deliveries. It may hold fewer than `limit` although there are more: go on until `next` is null',
+    ),
+  },
 })
 
 const show = createRoute({
@@ -103,6 +109,9 @@ const SUMMARY = [
   'reason',
 ] as const
 
+/** Deliveries that one page looks at, where no index leads to those that are asked for. */
+const WALK = 10_000
+
 export function mountDeliveries(app: OpenAPIHono<Api>, deps: Pick<Deps, 'store' | 'config' | 'media'>): void {
   app.openapi(list, async (c) => {
     const { connection, state, since, cursor, limit: size } = c.req.valid('query')
@@ -114,15 +123,19 @@ export function mountDeliveries(app: OpenAPIHono<Api>, deps: Pick<Deps, 'store' 
       found = found.where(sql<boolean>`state in ('unreadable', 'ignored')`)
     }
     // The lowest id of that millisecond ends the walk down the ids; the column beside it decides.
-    if (since !== undefined) {
-      found = found.where('id', '>=', lowestId(since)).where('received_at', '>=', since)
-    }
+    const lowest = since === undefined ? '' : lowestId(since)
+    if (since !== undefined) found = found.where('id', '>=', lowest).where('received_at', '>=', since)
     if (cursor !== undefined) found = found.where('id', '<', cursor)
+    // No index leads to the other two: of millions of deliveries there may be none in this state.
+    const isWalk = state === 'new' || state === 'used'
+    const end = isWalk ? await endOfWalk({ connection, cursor }) : undefined
+    if (end !== undefined) found = found.where('id', '>=', end)
     const rows = await found
       .orderBy('id', 'desc')
       .limit(size + 1)
       .execute()
-    return c.json({ items: rows.slice(0, size).map(summary), next: nextOf(rows, size) }, 200)
+    const next = nextOf(rows, size) ?? (end !== undefined && end >= lowest ? end : null)
+    return c.json({ items: rows.slice(0, size).map(summary), next }, 200)
   })
 
   app.openapi(show, async (c) => {
@@ -159,6 +172,15 @@ export function mountDeliveries(app: OpenAPIHono<Api>, deps: Pick<Deps, 'store' 
     }))
     return c.json({ ...summary(row), ...raw, steps: shownSteps }, 200)
   })
+
+  /** How far one page looks; undefined: to the end. The next page goes on there. */
+  async function endOfWalk(from: { connection?: string | undefined; cursor?: string | undefined }) {
+    let ids = deps.store.db.selectFrom('deliveries').select('id')
+    if (from.connection !== undefined) ids = ids.where('connection', '=', from.connection)
+    if (from.cursor !== undefined) ids = ids.where('id', '<', from.cursor)
+    const last = await ids.orderBy('id', 'desc').limit(1).offset(WALK).executeTakeFirst()
+    return last?.id
+  }
 
   function summary(row: Pick<DeliveryRow, (typeof SUMMARY)[number]>) {
     const secrets = deps.config.connections.get(row.connection)?.secrets

@@ -111,15 +111,18 @@ export function secretsOf(env: NodeJS.ProcessEnv, dotEnvFile: string) {
   } catch {
     // There is none: the usual case in production.
   }
-  const fileOf = (name: string) => env[`${name}_FILE`] ?? dotEnv[`${name}_FILE`]
+  // Compose files and charts set what is not wanted to the empty text: it must not hide the file beside it.
+  const fileOf = (name: string) => env[`${name}_FILE`] || dotEnv[`${name}_FILE`] || undefined
+  const isGiven = (name: string) =>
+    env[name] !== undefined && (env[name] !== '' || fileOf(name) === undefined)
   return {
     resolveSecret(name: string): string | undefined {
       const file = fileOf(name)
-      if (env[name] === undefined && file !== undefined) return fromFile(name, file)
+      if (!isGiven(name) && file !== undefined) return fromFile(name, file)
       return env[name] ?? dotEnv[name]
     },
     originOf(name: string): string | null {
-      if (env[name] !== undefined) return `env ${name}`
+      if (isGiven(name)) return `env ${name}`
       const file = fileOf(name)
       if (file !== undefined) return `file ${file}`
       return dotEnv[name] === undefined ? null : `.env ${name}`

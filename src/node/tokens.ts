@@ -30,7 +30,8 @@ export function openTokens(dataDir: string, env: NodeJS.ProcessEnv): OpenTokens 
 
 /** The same where several processes share one installation: none of them can make a token that the others know. */
 export function sharedTokens(env: NodeJS.ProcessEnv): Token[] | null {
-  const given = env.CORDBOARD_TOKENS ?? fromFile(env.CORDBOARD_TOKENS_FILE)
+  const file = env.CORDBOARD_TOKENS_FILE || undefined
+  const given = file !== undefined && !env.CORDBOARD_TOKENS ? fromFile(file) : env.CORDBOARD_TOKENS
   return given === undefined ? null : parseTokens(given)
 }
 
@@ -43,8 +44,7 @@ export function readAdminToken(dataDir: string): string | null {
   }
 }
 
-function fromFile(file: string | undefined): string | undefined {
-  if (file === undefined) return undefined
+function fromFile(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {

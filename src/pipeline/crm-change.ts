@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { Candidate, CrmChange } from '../connector/crm-role.ts'
 import type { Query } from '../store/port.ts'
 import type { Deps } from './deps.ts'
@@ -55,7 +56,8 @@ function moved(running: Running, { change, type, id, into }: CrmChange): Query[]
   const made = db
     .updateTable('writeback_parts')
     .set(isMerged ? { external_id: into } : { external_id: null, intent_at: null, hash: null })
-    .where('kind', '=', 'contact')
+    // As the index has it.
+    .where('kind', '=', sql.lit('contact'))
     .where('external_id', '=', id)
     .where('writeback_id', 'in', ours)
   const reserved = isMerged

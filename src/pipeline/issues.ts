@@ -100,9 +100,11 @@ export function createIssueWatch(deps: Pick<Deps, 'store' | 'now'>) {
               and not exists (select 1 from steps where steps.id = issues.step_id
               and steps.state in ('parked', 'dead'))`,
           )
+          // The second condition is that of the index: SQLite takes it only then, else it reads every delivery of the connection.
           .where(
             sql<boolean>`(issues.delivery_id is null or not exists (select 1 from deliveries
-              where deliveries.connection = issues.connection and deliveries.state = 'unreadable'))`,
+              where deliveries.connection = issues.connection and deliveries.state = 'unreadable'
+              and deliveries.state in ('unreadable', 'ignored')))`,
           ),
       ]
     },

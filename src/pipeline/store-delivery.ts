@@ -60,8 +60,33 @@ export async function storeDelivery(deps: Deps, sent: Sent): Promise<Appended> {
   const appended = await append(deps, { delivery, step })
   if (appended.repeats === 0)
     deps.queue.wake([{ step: step.id, lane: step.lane, dueAt: sent.receivedAt, kind }])
-  else if (large) await forget(deps, id)
+  else if (large) {
+    await complete(deps, appended.id, body)
+    await forget(deps, id)
+  }
   return appended
+}
+
+/**
+ * A commit that became durable only after its body had gone, because nobody could see it coming: what was sent again brings
+ * the body back, and whoever could not read it reads it now.
+ */
+async function complete(deps: Deps, id: string, body: Uint8Array): Promise<void> {
+  const { db } = deps.store
+  const row = await db.selectFrom('deliveries').select('media_id').where('id', '=', id).executeTakeFirst()
+  if (row?.media_id == null) return
+  const kept = await deps.media.get(row.media_id)
+  if (kept) return kept.body.cancel()
+  await aside(deps, row.media_id, body)
+  const again = db
+    .updateTable('steps')
+    .set({ state: 'waiting', due_at: deps.now(), code: null, reason: null, updated_at: deps.now() })
+    .where('kind', 'in', ['merge', 'callback'])
+    .where('subject', '=', id)
+    .where('state', '=', 'dead')
+    .where('code', '=', 'unknown_object')
+  await deps.store.atomic([], [again])
+  deps.queue.wake([{ step: '', lane: CORE_LANE, dueAt: deps.now() }])
 }
 
 async function append(deps: Deps, entry: Append): Promise<Appended> {

@@ -20,6 +20,10 @@ export interface SweepOptions {
   erasures?: number
   /** False: a worker of the same configuration has swept before. */
   isFirst?: boolean
+  /** True: this worker is stopping, and nobody waits for what can be done later. */
+  isOver?: () => boolean
+  /** Since when the store is worked on with this configuration, in ms since 1970; default: from now on. */
+  since?: number
 }
 
 const ROOM = 1_000
@@ -41,7 +45,7 @@ export function createSweep(
   leaseMs: number,
   options: SweepOptions = {},
 ): () => Promise<void> {
-  const { room = ROOM, erasures } = options
+  const { room = ROOM, erasures, since = deps.now(), isOver = () => false } = options
   const turn = createTurn(deps.store, leaseMs / TURNS)
   const watchStandstill = createStandstillWatch(deps)
   let retentionAt = 0
@@ -62,7 +66,7 @@ export function createSweep(
     await watchStandstill(oldest, breakers)
     if (erasures !== 0 && deps.now() - retentionAt >= RETENTION_EVERY_MS) {
       retentionAt = deps.now()
-      await enforceRetention(deps, erasures, () => turn.take())
+      await enforceRetention(deps, erasures, async () => !isOver() && (await turn.take()))
     }
   }
 
@@ -70,7 +74,7 @@ export function createSweep(
     return [
       ...(await takeBack(deps, leaseMs, room)),
       ...(await endWaits(deps, room)),
-      ...(await unpark(deps, breakers, isFirst, room)),
+      ...(await unpark(deps, breakers, isFirst ? null : since, room)),
       ...(await moveOn(deps, breakers, room)),
       ...(await goOnReplaying(deps, room)),
     ]
@@ -85,6 +89,11 @@ async function endWaits(deps: Deps, room: number): Promise<Bell[]> {
     .select(['id', 'connection', 'version'])
     .where('state', '=', sql.lit('waiting'))
     .where('wait_until', '<=', clock)
+    // Those whose merge is under way already, or stuck, must not take the room of all who come after them.
+    .where(
+      sql<boolean>`not exists (select 1 from steps where kind = 'merge' and subject = calls.id
+        and connection = calls.connection and generation = calls.version)`,
+    )
     .orderBy('wait_until')
     .limit(room)
     .execute()

@@ -55,12 +55,13 @@ export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
   const me = Math.floor(deps.random() * 2 ** 40).toString(36)
   const breakers = createBreakers(deps)
   const watch: Watch = { breakers, issues: createIssueWatch(deps) }
-  const sweep = createSweep(deps, watch, leaseMs, options.sweep)
+  let isStopping = false
+  const sweep = createSweep(deps, watch, leaseMs, { ...options.sweep, isOver: () => isStopping })
   const check = createChecks(deps, breakers)
   const watchQuotas = createQuotaWatch(deps, breakers)
   const holding = new Map<string, { lease: string; until: number; controller: AbortController }>()
   /** Steps that ended here while the store could not take it: they go back with the next renewal. */
-  let unfinished: Array<{ step: string; lease: string }> = []
+  const unfinished: Array<{ step: string; lease: string }> = []
   const stops: Array<() => void> = []
   let claims = 0
   let sweeping: Promise<void> | null = null
@@ -107,8 +108,14 @@ export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
 
   async function renew(): Promise<void> {
     if (unfinished.length > 0) {
-      await handBack(unfinished)
-      unfinished = []
+      // More may come while these go back: they are for the next time.
+      const back = unfinished.splice(0)
+      try {
+        await handBack(back)
+      } catch (error) {
+        unfinished.push(...back)
+        throw error
+      }
     }
     const held = [...holding]
     if (held.length === 0) return
@@ -155,6 +162,7 @@ export function createWorker(deps: Deps, options: WorkOptions = {}): Worker {
       quietly('the sweep', sweepOnce)()
     },
     async stop(graceMs) {
+      isStopping = true
       await deps.queue.stop(graceMs)
       for (const end of stops.splice(0)) end()
       await sweeping

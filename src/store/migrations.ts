@@ -195,6 +195,14 @@ export const MIGRATIONS: readonly Migration[] = [
     name: '0009-records',
     statements: [`create index writebacks_by_record on writebacks (connection, target_id)`],
   },
+  {
+    // Whom we made such a record for, and under which number: with each record that was merged or deleted.
+    name: '0010-contacts',
+    statements: [
+      `create index writeback_parts_contact on writeback_parts (external_id) where kind = 'contact'`,
+      `create index people_record on people (connection, external_id)`,
+    ],
+  },
 ]
 
 /** Table of what has been run; created before everything else. */

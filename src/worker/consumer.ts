@@ -50,27 +50,29 @@ export function createConsumer(
     },
 
     async scheduled() {
-      const isFirst = (await sweptVersion(deps)) !== version
-      const worker = createWorker(deps, { sweep: { ...sweep, isFirst } })
+      const swept = await sweptVersion(deps)
+      const isFirst = swept?.value !== version
+      const since = isFirst ? deps.now() : Number(swept.updated_at)
+      const worker = createWorker(deps, { sweep: { ...sweep, isFirst, since } })
       await worker.sweep()
-      if (isFirst) await saveVersion(deps, version)
+      if (isFirst) await saveVersion(deps, version, since)
       await worker.check()
       await worker.watchQuotas()
     },
   }
 }
 
-async function sweptVersion({ store }: Deps): Promise<string | undefined> {
-  const row = await store.db
+/** Whose sweeps come last, and since when. */
+async function sweptVersion({ store }: Deps) {
+  return store.db
     .selectFrom('settings')
-    .select('value')
+    .select(['value', 'updated_at'])
     .where('name', '=', VERSION)
     .executeTakeFirst()
-  return row?.value
 }
 
-async function saveVersion({ store, now }: Deps, version: string): Promise<void> {
-  const update = { value: version, updated_at: now() }
+async function saveVersion({ store }: Deps, version: string, since: number): Promise<void> {
+  const update = { value: version, updated_at: since }
   const save = store.db
     .insertInto('settings')
     .values({ name: VERSION, ...update })

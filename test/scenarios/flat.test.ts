@@ -1,11 +1,14 @@
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import type { CompiledQuery, RootOperationNode } from 'kysely'
 import { expect, test } from 'vitest'
+import { CordboardError } from '../../src/errors.ts'
 import { createBreakers } from '../../src/pipeline/breaker.ts'
 import type { Deps } from '../../src/pipeline/deps.ts'
-import { createIssueWatch } from '../../src/pipeline/issues.ts'
+import { createIssueWatch, openIssue } from '../../src/pipeline/issues.ts'
 import { createSweep } from '../../src/pipeline/sweep.ts'
 import type { Store } from '../../src/store/port.ts'
+import { GENERIC } from './company.ts'
+import { DESK, DESK_SETTINGS, deskWebhook } from './desk-crm.ts'
 import { type Installation, install, sampleCall } from './installation.ts'
 
 // The sweep runs every two seconds beside the requests, in the same thread. It has to cost the same with ten calls stored
@@ -103,6 +106,50 @@ test('every statement of the sweep finds what it looks for through an index', as
   }
   reader.close()
   expect([...scans]).toEqual([])
+})
+
+test('whether an issue about a delivery is over is asked of the unreadable ones, not of all there are', async () => {
+  await using it = await install()
+  await it.play('sandbox-twilio', await sampleCall(it.now()))
+  await it.settle()
+  const watch = createIssueWatch(it.deps)
+  const error = new CordboardError('invalid_payload', 'cannot be read')
+  const where = { kind: 'merge', connection: 'sandbox-twilio', delivery_id: 'dlv_1' } as const
+  await it.store.atomic([], [openIssue(it.deps, where, error)])
+  await watch.refresh()
+
+  const reader = new DatabaseSync(it.file, { readOnly: true })
+  const plans = watch.worked('merge', 'sandbox-twilio').flatMap((query) => {
+    const { sql, parameters } = query.compile()
+    return reader.prepare(`explain query plan ${sql}`).all(...(parameters as SQLInputValue[]))
+  })
+  reader.close()
+  const used = plans.map(({ detail }) => String(detail)).filter((detail) => /deliveries/.test(detail))
+  expect(used).toEqual([expect.stringContaining('deliveries_trouble')])
+})
+
+test('a record that was merged or deleted leads to what we made of it through an index', async () => {
+  await using it = await install({
+    vendors: { ...GENERIC, desk: { use: DESK, settings: DESK_SETTINGS } },
+    flows: [{ name: 'f', from: ['pbx', 'desk'], analyze: [], write: ['desk'] }],
+  })
+  const heard: CompiledQuery[] = []
+  it.deps.store = listening(it.store, heard)
+  const merged = { change: 'merged', type: 'contact', id: '1', into: '2' } as const
+  await it.send('desk', deskWebhook({ changes: [merged, { change: 'deleted', type: 'contact', id: '3' }] }))
+  await it.work()
+  const reader = new DatabaseSync(it.file, { readOnly: true })
+  const used = (table: string) => {
+    const mine = heard.filter(({ sql }) => new RegExp(`^(update|delete from) "${table}"`).test(sql))
+    const plans = mine.map(({ sql, parameters }) =>
+      reader.prepare(`explain query plan ${sql}`).all(...(parameters as SQLInputValue[])),
+    )
+    return new Set(plans.map(([first]) => /INDEX (\w+)/.exec(String(first?.detail))?.[1]))
+  }
+  expect(used('writeback_parts')).toEqual(new Set(['writeback_parts_contact']))
+  expect(used('people')).toEqual(new Set(['people_record']))
+  expect(used('writebacks')).toEqual(new Set(['writebacks_by_record']))
+  reader.close()
 })
 
 test('a sweep over 50,000 waiting and 50,000 parked steps reads a handful of rows', async () => {

@@ -116,6 +116,39 @@ test('a store that cannot take a result gets the step back, and no crash is coun
   expect([it.crm('call'), new Set((await steps(it)).map((step) => step.crashes))]).toEqual([1, new Set([0])])
 })
 
+test('a step that cannot be concluded while others are given back is given back as well', async () => {
+  await using it = await install(VENDORS)
+  await it.worker.sweep()
+  for (const callId of ['c', 'd']) await it.send('pbx', genericWebhook([{ ...ENDED, key: callId, callId }]))
+  const { atomic } = it.store
+  const full = new CordboardError('storage_unavailable', 'The disk is full')
+  const [both, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  let conclusions = 0
+  it.store.atomic = async (guards, queries) => {
+    if (guards.length > 0) {
+      conclusions += 1
+      if (conclusions === 2) both.resolve()
+      await (conclusions === 1 ? both : second).promise
+      throw full
+    }
+    // The second one fails while the first one is on its way back.
+    if (conclusions === 2) {
+      second.resolve()
+      await Promise.all(running)
+    }
+    return atomic(guards, queries)
+  }
+  const running = await it.queue.take('core', 2)
+  await Promise.race(running)
+  await it.worker.renew()
+  await it.worker.renew()
+  it.store.atomic = atomic
+  expect((await steps(it)).map(({ kind, state, crashes }) => [kind, state, crashes])).toEqual([
+    ['merge', 'waiting', 0],
+    ['merge', 'waiting', 0],
+  ])
+})
+
 test('a worker that is told to stop gives its steps back at once', async () => {
   await using it = await install(VENDORS)
   it.fail(CRM, { path: '/search', fault: { kind: 'hang' } })

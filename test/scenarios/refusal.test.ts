@@ -179,6 +179,34 @@ test('a large body stays when the commit was durable although its end was not se
   expect(await it.calls()).toHaveLength(1)
 })
 
+test('a large body that went before its commit showed comes back with what is sent again', async () => {
+  await using it = await install({ vendors: { ...GENERIC, ...sandboxVendors('xosum', 'hubspot') } })
+  const large = genericWebhook([{ key: 'k', callId: 'c', phase: 'ringing', facts: {} }], {
+    padding: 'x'.repeat(300_000),
+  })
+  expect((await it.send('pbx', large)).status).toBe(202)
+  const { db } = it.store
+  const stored = await db.selectFrom('deliveries').select('id').executeTakeFirstOrThrow()
+  await it.deps.media.delete([stored.id])
+  await it.settle()
+  const states = () => db.selectFrom('steps').select(['state', 'code']).execute()
+  expect(await states()).toEqual([{ state: 'dead', code: 'unknown_object' }])
+
+  const put: string[] = []
+  const kept = { ...it.deps.media }
+  it.deps.media.put = async (id, body, most) => {
+    put.push(id)
+    return kept.put(id, body, most)
+  }
+  expect((await it.send('pbx', large)).status).toBe(202)
+  await it.settle()
+  expect(await states()).toEqual([{ state: 'done', code: null }])
+  expect(await it.calls()).toHaveLength(1)
+  const left = await Promise.all(put.map((id) => it.deps.media.get(id)))
+  expect(left.map((one) => one !== null)).toEqual([false, true])
+  await Promise.all(left.map((one) => one?.body.cancel()))
+})
+
 test('an authentic delivery that cannot be read is kept, marked and shown as an issue', async () => {
   await using it = await install({ vendors: { ...GENERIC, ...sandboxVendors('xosum', 'hubspot') } })
   expect(

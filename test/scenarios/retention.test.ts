@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { auditRow } from '../../src/pipeline/audit.ts'
 import { rerunCall } from '../../src/pipeline/rerun.ts'
+import { deliveryRow } from '../unit/http-world.ts'
 import { GENERIC, sandboxVendors } from './company.ts'
 import { genericWebhook } from './generic.ts'
 import { type Installation, install, sampleCall } from './installation.ts'
@@ -221,4 +222,26 @@ test('the audit is kept for two years, and not for ever', async () => {
   expect(await kept()).toBe(1)
   await it.pass(60 * DAY)
   expect(await kept()).toBe(0)
+})
+
+test('a worker that stops does not erase to the end first: the next one goes on', async () => {
+  await using it = await install({ config: { keep: { deliveries: '7 days' } } })
+  await it.worker.sweep()
+  it.advance(30 * DAY)
+  const { db } = it.store
+  const old = Array.from({ length: 2_000 }, (_, n) =>
+    deliveryRow({ received_at: it.now() - 10 * DAY + n, state: 'used' }),
+  )
+  await it.store.atomic(
+    [],
+    old.map((row) => db.insertInto('deliveries').values(row)),
+  )
+  const sweeping = it.worker.sweep()
+  await it.worker.stop(0)
+  await sweeping
+  const left = async () => (await db.selectFrom('deliveries').select('id').execute()).length
+  expect(await left()).toBeGreaterThan(0)
+  await it.restart()
+  await it.worker.sweep()
+  expect(await left()).toBe(0)
 })

@@ -15,7 +15,7 @@ import { CordboardError } from '../../src/errors.ts'
 import { secretsOf } from '../../src/node/config-file.ts'
 import { lockDataDir, runningServer } from '../../src/node/lock.ts'
 import { createLog } from '../../src/node/log.ts'
-import { openTokens, readAdminToken } from '../../src/node/tokens.ts'
+import { openTokens, readAdminToken, sharedTokens } from '../../src/node/tokens.ts'
 
 let folder: string
 beforeEach(() => {
@@ -211,6 +211,17 @@ describe('secrets', () => {
       null,
     ])
     expect(caught(() => resolveSecret('GONE')).message).toBe('The file that GONE_FILE names cannot be read')
+  })
+
+  it('that are empty do not hide the file beside them, and an empty name of a file is none', () => {
+    const file = join(folder, 'file')
+    writeFileSync(file, 'admin:0123456789abcdef\n')
+    const env = { KEPT: '', KEPT_FILE: file, PLAIN: 'x', PLAIN_FILE: '', EMPTY: '' }
+    const { resolveSecret, originOf } = secretsOf(env, join(folder, 'no.env'))
+    expect(['KEPT', 'PLAIN', 'EMPTY'].map(resolveSecret)).toEqual(['admin:0123456789abcdef', 'x', ''])
+    expect(['KEPT', 'PLAIN'].map(originOf)).toEqual([`file ${file}`, 'env PLAIN'])
+    const shared = sharedTokens({ CORDBOARD_TOKENS: '', CORDBOARD_TOKENS_FILE: file })
+    expect(shared?.map(({ role }) => role)).toEqual(['admin'])
   })
 })
 

@@ -57,6 +57,24 @@ describe('the list of deliveries', () => {
   })
 })
 
+it('looks at so many deliveries a page for a state that no index leads to, and goes on with the next', async () => {
+  await using world = await openWorld()
+  const others = Array.from({ length: 25_000 }, (_, n) =>
+    deliveryRow({ received_at: NOW - n, state: 'used' }),
+  )
+  const one = deliveryRow({ received_at: NOW - 30_000, state: 'new' })
+  for (let at = 0; at < others.length; at += 5_000) await world.deliveries(...others.slice(at, at + 5_000))
+  await world.deliveries(one)
+  const pages: string[][] = []
+  let cursor = ''
+  do {
+    const { body } = await world.get<Page>(`/v1/deliveries?state=new${cursor && `&cursor=${cursor}`}`)
+    pages.push(body.items.map((item) => item.id))
+    cursor = body.next ?? ''
+  } while (cursor !== '')
+  expect(pages).toEqual([[], [], [one.id]])
+})
+
 describe('one delivery', () => {
   interface Detail {
     url: string | null

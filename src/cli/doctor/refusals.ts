@@ -22,10 +22,13 @@ export async function refusalFindings(patient: Patient, connection: Connection):
   if (!db || !verification) return []
   const good = await db
     .selectFrom('deliveries')
-    .select((eb) => eb.fn.max('received_at').as('at'))
+    .select('received_at as at')
     .where('connection', '=', connection.id)
     // What the vendor's list told says nothing of its webhooks.
     .where('role', '<>', 'list')
+    // Ids go by time, and have an index: the newest is one look, the latest of all times would read every delivery.
+    .orderBy('id', 'desc')
+    .limit(1)
     .executeTakeFirst()
   const rows = await db
     .selectFrom('refusals')
