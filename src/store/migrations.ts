@@ -195,6 +195,11 @@ export const MIGRATIONS: readonly Migration[] = [
     name: '0009-records',
     statements: [`create index writebacks_by_record on writebacks (connection, target_id)`],
   },
+  {
+    // What was erased because somebody asked for it, as hashes of its names.
+    name: '0010-erased',
+    statements: [`create table erased (hash text primary key, at integer not null)`],
+  },
 ]
 
 /** Table of what has been run; created before everything else. */

@@ -379,6 +379,13 @@ export interface UploadRow {
   call_id: string
 }
 
+/** A name of a call that was erased because somebody asked for it: it makes no call any more. */
+export interface ErasedRow {
+  /** Keyed, of the connection and the name: names of phone systems may hold numbers. */
+  hash: string
+  at: number
+}
+
 /** Small things of the installation: config hash, last sweep. */
 export interface SettingRow {
   name: string
@@ -410,6 +417,7 @@ export interface Schema {
   breakers: BreakerRow
   audit: AuditRow
   settings: SettingRow
+  erased: ErasedRow
   tokens: TokenRow
   budgets: BudgetRow
   uploads: UploadRow
