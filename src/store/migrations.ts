@@ -196,9 +196,14 @@ export const MIGRATIONS: readonly Migration[] = [
     statements: [`create index writebacks_by_record on writebacks (connection, target_id)`],
   },
   {
-    // What was erased because somebody asked for it, as hashes of its names.
+    // What was erased because somebody asked for it, as hashes of its names; and the record that a call was on when it was
+    // deleted, which may turn out to be such a wish.
     name: '0010-erased',
-    statements: [`create table erased (hash text primary key, at integer not null)`],
+    statements: [
+      `create table erased (hash text primary key, at integer not null)`,
+      `alter table writebacks add column former text`,
+      `create index writebacks_by_former on writebacks (connection, former) where former is not null`,
+    ],
   },
 ]
 

@@ -260,6 +260,8 @@ export interface WritebackRow {
   target_id: string | null
   /** Why this record, in words. */
   target_reason: string | null
+  /** `contact/51`: the record that it was on when that was deleted over there. */
+  former?: string | null
   /** JSON of the candidates, best first. */
   candidates: string
   /** 1 when an operator chose the record: matching leaves it alone. */

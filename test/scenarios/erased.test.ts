@@ -223,3 +223,26 @@ test('what is heard of it while it is being erased goes with it', async () => {
   await tell(it, said(it, 'leg-2', 'ended'))
   expect(await it.calls()).toEqual([])
 })
+
+test('who is told of as deleted first, and as erased afterwards, is forgotten as well', async () => {
+  for (const unknownCaller of ['skip', 'create']) {
+    await using it = await install({
+      vendors: { ...GENERIC, desk: { use: DESK, settings: DESK_SETTINGS } },
+      flows: [{ name: 'f', from: ['pbx', 'desk'], analyze: [], write: ['desk'], unknownCaller }],
+    })
+    if (unknownCaller === 'skip') it.vendor('desk').addContact?.({ name: 'Anne', phone: PHONE })
+    const other = it.vendor('desk').addContact?.({ name: 'Bruno', phone: OTHER }) ?? expect.fail('no contact')
+    await tell(it, said(it, 'c1', 'ended'))
+    await tell(it, said(it, 'c2', 'ended', { facts: { direction: 'inbound', from: OTHER, result: 'busy' } }))
+    const { target_id: id } = await it.store.db
+      .selectFrom('writebacks')
+      .select('target_id')
+      .where('target_id', '!=', other)
+      .executeTakeFirstOrThrow()
+    for (const change of ['deleted', 'erased'] as const) {
+      await it.send('desk', deskWebhook({ changes: [{ change, type: 'contact', id: id ?? '' }] }))
+      await it.settle()
+    }
+    expect(await held(it)).toEqual(['c2'])
+  }
+})

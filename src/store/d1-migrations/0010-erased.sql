@@ -5,3 +5,7 @@ create table if not exists migrations (name text primary key, at integer not nul
 insert into migrations (name, at) values ('0010-erased', cast(round(unixepoch('subsec') * 1000) as integer));
 
 create table erased (hash text primary key, at integer not null) strict;
+
+alter table writebacks add column former text;
+
+create index writebacks_by_former on writebacks (connection, former) where former is not null;
