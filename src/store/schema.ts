@@ -261,7 +261,7 @@ export interface WritebackRow {
   /** Why this record, in words. */
   target_reason: string | null
   /** `contact/51`: the record that it was on when that was deleted over there. */
-  former?: string | null
+  former?: string | null | undefined
   /** JSON of the candidates, best first. */
   candidates: string
   /** 1 when an operator chose the record: matching leaves it alone. */

@@ -189,7 +189,7 @@ describe('an activity', () => {
     await world.context().fetch(url, { method: 'DELETE', headers })
     const failure = await failureOf(writeCall({}, id))
     expect(failure).toMatchObject({ code: 'rejected', retry: 'never' })
-    expect(failure.fix).toContain('from match')
+    expect(failure?.fix).toContain('from match')
     expect(task(world)).toHaveLength(1)
   })
 
