@@ -198,7 +198,7 @@ export const MIGRATIONS: readonly Migration[] = [
   {
     // What was erased because somebody asked for it, as hashes of its names; and the record that a call was on when it was
     // deleted, which may turn out to be such a wish.
-    name: '0010-erased',
+    name: '0011-erased',
     statements: [
       `create table erased (hash text primary key, at integer not null)`,
       `alter table writebacks add column former text`,

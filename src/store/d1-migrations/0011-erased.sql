@@ -2,7 +2,7 @@
 
 create table if not exists migrations (name text primary key, at integer not null) strict;
 
-insert into migrations (name, at) values ('0010-erased', cast(round(unixepoch('subsec') * 1000) as integer));
+insert into migrations (name, at) values ('0011-erased', cast(round(unixepoch('subsec') * 1000) as integer));
 
 create table erased (hash text primary key, at integer not null) strict;
 
