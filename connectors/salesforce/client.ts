@@ -75,10 +75,10 @@ export function salesforce(ctx: Context) {
   return {
     query,
 
-    /** Whatever a query finds, page by page, as many as there are. */
-    async *pages(soql: string): AsyncIterable<unknown[]> {
+    /** Whatever a query finds, page by page, as many as there are. `queryAll` also finds what lies in the recycle bin. */
+    async *pages(soql: string, resource: 'query' | 'queryAll' = 'query'): AsyncIterable<unknown[]> {
       const headers = { 'Sforce-Query-Options': 'batchSize=200' }
-      let url: string | undefined = `/query?q=${encodeURIComponent(soql)}`
+      let url: string | undefined = `/${resource}?q=${encodeURIComponent(soql)}`
       while (url !== undefined) {
         const answer: z.output<typeof pageOf> = read(
           pageOf,

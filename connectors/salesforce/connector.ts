@@ -34,7 +34,11 @@ export const connector = defineConnector({
     lookUp: (ids, ctx) => lookUpCalls(ids, salesforce(ctx).pages, ctx),
     recording: fetchRecording,
     calls: (since, ctx, until) => listCalls(since, salesforce(ctx).pages, ctx, until),
-    listen: (from, take, ctx) => listenToChanges(from, take, ctx, (refused) => accessOf(ctx, refused)),
+    listen: (from, take, ctx) =>
+      listenToChanges(from, take, ctx, {
+        access: (refused) => accessOf(ctx, refused),
+        query: (soql) => salesforce(ctx).pages(soql, 'queryAll'),
+      }),
   },
   crm: {
     // The search index is filled some time after a write; how much is not documented. What we wrote is found by SOQL.

@@ -60,7 +60,8 @@ export const createSandbox: CreateSandbox = (options) => {
   /** `Task.<field>.<value>` → id, for the fields that tasks are asked for by their key. */
   const byKey = new Map<string, string[]>()
   const locked = new Set<string>()
-  const deleted = new Set<string>()
+  /** The recycle bin. */
+  const deleted = new Map<string, { type: string; row: Row }>()
   const faults = createFaults()
   const requests: number[] = []
   const cursors = new Map<string, unknown[]>()
@@ -180,7 +181,10 @@ export const createSandbox: CreateSandbox = (options) => {
   app.post('/services/oauth2/token', (c) => oauth.answer(c))
   app.use('/services/data/*', sessions)
   app.get(path, (c) => c.json({ identity: identityOf(account.baseUrl), sobjects: `${path}/sobjects` }))
-  app.get(`${path}/query`, (c) => {
+  app.get(`${path}/query`, (c) => answered(c, []))
+  // With what lies in the recycle bin.
+  app.get(`${path}/queryAll`, (c) => answered(c, [...deleted.values()]))
+  function answered(c: Context, bin: { type: string; row: Row }[]): Response {
     const soql = parseSoql(c.req.query('q') ?? '')
     if (!soql) return said(refuse('MALFORMED_QUERY', 'unexpected token'))
     const columns = objects.get(soql.type)
@@ -190,9 +194,10 @@ export const createSandbox: CreateSandbox = (options) => {
     const keyed = soql.where.find(({ field }) => KEYS.includes(field))
     const rows =
       keyed?.values.flatMap((value) => withValue(soql.type, keyed.field, value)) ?? table(soql.type).values()
-    const records = select(soql, rows).map((row) => shown(row, soql.fields, soql.type, path))
+    const thrown = bin.filter(({ type }) => type === soql.type).map(({ row }) => row)
+    const records = select(soql, [...rows, ...thrown]).map((row) => shown(row, soql.fields, soql.type, path))
     return c.json(page(records, 0))
-  })
+  }
   app.get(`${path}/query/:cursor`, (c) => {
     const [, cursor = '', from = ''] = /^(\w+)-(\d+)$/.exec(c.req.param('cursor')) ?? []
     const records = cursors.get(cursor)
@@ -236,8 +241,9 @@ export const createSandbox: CreateSandbox = (options) => {
     })
     .delete((c) => {
       const { type, id } = c.req.param()
-      if (!table(type).delete(id.slice(0, 15))) return gone(id)
-      deleted.add(id.slice(0, 15))
+      const row = rowOf(type, id)
+      if (!row || !table(type).delete(id.slice(0, 15))) return gone(id)
+      deleted.set(id.slice(0, 15), { type, row: { ...row, IsDeleted: true } })
       return c.body(null, 204)
     })
   app.patch(`${path}/sobjects/:type/:field/:value`, async (c) => {

@@ -127,7 +127,9 @@ function valueAt(
 
 /** Lists become one text; a score is its value. */
 function plain(value: unknown): FieldValue | undefined {
-  if (typeof value === 'number' || typeof value === 'boolean') return value
+  // What was worked out from something that is not there is no number.
+  if (typeof value === 'number') return Number.isFinite(value) ? value : undefined
+  if (typeof value === 'boolean') return value
   if (typeof value === 'string') return value === '' ? undefined : value.slice(0, MAX_TEXT)
   if (Array.isArray(value)) return value.filter((item) => typeof item === 'string').join('; ') || undefined
   if (typeof value === 'object' && value !== null && 'value' in value) return plain(value.value)
@@ -145,8 +147,10 @@ function judged(
   } catch (cause) {
     throw new CordboardError('config', 'The function that maps fields failed on this call', { cause })
   }
-  if (typeof fields !== 'object' || fields === null)
-    throw new CordboardError('config', 'The function that maps fields gave no object')
+  if (typeof fields !== 'object' || fields === null || Array.isArray(fields) || 'then' in fields)
+    throw new CordboardError('config', 'The function that maps fields gave no object of fields', {
+      fix: 'Return { field: value, … } at once: not a list, and nothing that is waited for (async)',
+    })
   return Object.fromEntries(
     Object.entries(fields).flatMap(([name, value]) => {
       const known = Array.isArray(value) ? undefined : plain(value)

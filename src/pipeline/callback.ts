@@ -4,6 +4,7 @@ import { CordboardError } from '../errors.ts'
 import type { Guard, Query } from '../store/port.ts'
 import type { StepRow, SubmissionRow } from '../store/schema.ts'
 import { readDelivery, receiveWith, settleDelivery, unreadable } from './delivery.ts'
+import { erasedAmong } from './erased.ts'
 import { takeParts } from './results.ts'
 import { callRow } from './round.ts'
 import type { Outcome, Running } from './step.ts'
@@ -29,10 +30,12 @@ export async function callback(running: Running): Promise<Outcome> {
   const next: StepRow[] = []
   const says: string[] = []
   const unknown: AnalysisEvent[] = []
+  let erased = 0
   const { call_id: ownCall } = step
   for (const { submission, event, parts } of await bySubmission(running, received.events)) {
     if (!submission) {
-      unknown.push(event)
+      if (await isErased(running, event)) erased += 1
+      else unknown.push(event)
       continue
     }
     // The step belongs to this call from now on: its timeline shows it, and without its flow it cannot go on.
@@ -45,8 +48,10 @@ export async function callback(running: Running): Promise<Outcome> {
     says.push(taken.says)
   }
   const [first] = unknown
+  if (erased > 0) says.push('of a call that was erased: not taken')
   if (!first) {
-    queries.push(settleDelivery(running, row, 'used', null))
+    const isUsed = says.length > 1 || erased === 0
+    queries.push(settleDelivery(running, row, isUsed ? 'used' : 'ignored', isUsed ? null : says.join('; ')))
     return { done: says.join('; '), queries, guards, next }
   }
   const age = deps.now() - row.received_at
@@ -77,6 +82,12 @@ function gotThrough({ deps }: Running, submission: SubmissionRow, { ref }: Analy
       .where('id', '=', submission.id)
       .where('state', '=', 'intent'),
   ]
+}
+
+/** Its submission went with a call that somebody had erased. */
+async function isErased({ deps, connection }: Running, { ref, submissionId }: AnalysisEvent) {
+  const names = [ref, submissionId].filter((id) => id !== undefined)
+  return (await erasedAmong(deps, { connection: connection.id, of: 'submission' }, names)).size > 0
 }
 
 /** The parts that one delivery brings for one submission are taken together. */

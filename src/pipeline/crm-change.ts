@@ -42,6 +42,7 @@ function moved(running: Running, { change, type, id, into }: CrmChange): Query[]
             target_id: null,
             target_reason: `the ${type} it was on was deleted`,
             chosen: 0,
+            former: formerOf({ type, id }),
           },
     )
     .where('connection', '=', connection.id)
@@ -72,6 +73,9 @@ function moved(running: Running, { change, type, id, into }: CrmChange): Query[]
   return [made, writebacks, reserved]
 }
 
+/** CRMs tell of an erasure as a deletion too, and often first: by this its calls are found then. */
+const formerOf = ({ type, id }: Pick<CrmChange, 'type' | 'id'>): string => `${type}/${id}`
+
 /** The number of whoever we made it for. */
 function unreserve(
   { deps, connection }: Pick<Running, 'deps' | 'connection'>,
@@ -87,26 +91,28 @@ function unreserve(
 /** A person may have called for years: page by page, each complete by itself, so that a step that is cut off goes on. */
 async function erase({ deps, connection, signal }: Running, { type, id }: CrmChange): Promise<number> {
   const { db } = deps.store
-  const theirs = db
+  const ours = db
     .selectFrom('writebacks')
     .innerJoin('calls', 'calls.id', 'writebacks.call_id')
     // Of a call that was joined into another, the other: both are one conversation.
     .select((eb) => eb.fn.coalesce('calls.joined_into', 'calls.id').as('call'))
     .distinct()
     .where('writebacks.connection', '=', connection.id)
-    .where('target_id', '=', id)
-    .where('target_type', '=', type)
     .limit(ROOM_CALLS)
+  const onIt = ours.where('target_id', '=', id).where('target_type', '=', type)
+  const wereOnIt = ours.where('former', '=', formerOf({ type, id }))
   let erased = 0
-  for (;;) {
-    signal.throwIfAborted()
-    const rows = await theirs.execute()
-    if (rows.length === 0) break
-    await eraseWhole(
-      deps,
-      rows.map((row) => row.call),
-    )
-    erased += rows.length
+  for (const theirs of [onIt, wereOnIt]) {
+    for (;;) {
+      signal.throwIfAborted()
+      const rows = await theirs.execute()
+      if (rows.length === 0) break
+      await eraseWhole(
+        deps,
+        rows.map((row) => row.call),
+      )
+      erased += rows.length
+    }
   }
   const reserved = unreserve({ deps, connection }, { type, id })
   await deps.store.atomic([], [reserved, ...(await forgotten(deps, connection.id, { type, id }))])

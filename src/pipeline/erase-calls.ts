@@ -1,11 +1,13 @@
 import { sql } from 'kysely'
-import type { Query } from '../store/port.ts'
+import type { Guard, Query, Rows } from '../store/port.ts'
 import { DELIVERY_STEPS } from './delivery.ts'
 import type { Deps } from './deps.ts'
 import { firstId, placeOf, remember } from './erase-transcripts.ts'
+import { markErased, type Name } from './erased.ts'
 import { eraseUploadsOf } from './uploads.ts'
 
-// Whole calls go, and what belongs to none. A call outlives its deliveries, so that nothing that is stored can make it anew.
+// Whole calls go, and what belongs to none. By age a call outlives its deliveries, so that nothing that is stored can make it
+// anew; on request it leaves what keeps it from being made again (erased.ts).
 
 /** Calls of one run; with those that were joined into them still few enough for a list of parameters. */
 export const ROOM_CALLS = 45
@@ -39,34 +41,70 @@ export async function eraseCalls(deps: Deps, before: number): Promise<number> {
   return old.length
 }
 
-/** Calls of somebody who wants to be forgotten, few enough for a list: with the deliveries that told of them. */
+/**
+ * Calls of somebody who wants to be forgotten, few enough for a list: with the deliveries that told of them and of their
+ * results. They do not come back, whoever tells of them again.
+ */
 export async function eraseWhole(deps: Deps, ids: readonly string[]): Promise<void> {
   const { db } = deps.store
   const all = await withJoined(deps, ids)
-  const told: { id: string; media_id: string | null }[] = []
+  const guards: Guard[] = []
+  const names: Name[] = []
+  const told = new Map<string, string | null>()
   for (let at = 0; at < all.length; at += MOST_IDS) {
-    const events = db
-      .selectFrom('events')
-      .select('delivery_id')
-      .where('call_id', 'in', all.slice(at, at + MOST_IDS))
-    const rows = await db
-      .selectFrom('deliveries')
-      .select(['id', 'media_id'])
-      .where('id', 'in', events)
-      .execute()
-    told.push(...rows)
+    const some = all.slice(at, at + MOST_IDS)
+    const calls = await db.selectFrom('calls').select(['id', 'version']).where('id', 'in', some).execute()
+    guards.push(...calls.map(({ id, version }) => ({ call: id, version: Number(version) })))
+    names.push(...(await namesOf(deps, some)))
+    const byEvents = db.selectFrom('events').select('delivery_id as id').where('call_id', 'in', some)
+    const byResults = db
+      .selectFrom('steps')
+      .select('subject as id')
+      .where('kind', '=', 'callback')
+      .where('call_id', 'in', some)
+    for (const telling of [byEvents, byResults]) {
+      const rows = await db
+        .selectFrom('deliveries')
+        .select(['id', 'media_id'])
+        .where('id', 'in', telling)
+        .execute()
+      for (const { id, media_id } of rows) told.set(id, media_id)
+    }
   }
+  const deliveries = [...told.keys()]
   const queries: Query[] = []
-  for (let at = 0; at < told.length; at += MOST_IDS) {
-    const deliveries = told.slice(at, at + MOST_IDS).map((row) => row.id)
+  for (let at = 0; at < deliveries.length; at += MOST_IDS) {
+    const some = deliveries.slice(at, at + MOST_IDS)
     queries.push(
-      db.deleteFrom('steps').where('kind', 'in', DELIVERY_STEPS).where('subject', 'in', deliveries),
-      db.deleteFrom('deliveries').where('id', 'in', deliveries),
+      db.deleteFrom('steps').where('kind', 'in', DELIVERY_STEPS).where('subject', 'in', some),
+      db.deleteFrom('deliveries').where('id', 'in', some),
     )
   }
+  queries.push(...(await markErased(deps, names)))
   // Before the rows: an attempt that is cut off finds by them what is left to erase.
-  await deps.media.delete(told.flatMap((row) => (row.media_id === null ? [] : [row.media_id])))
-  await erase(deps, all, queries)
+  await deps.media.delete([...told.values()].filter((id) => id !== null))
+  // What was heard of them meanwhile goes as well, with the names that it brought.
+  if ((await erase(deps, all, queries, guards)) === 'lost') await eraseWhole(deps, ids)
+}
+
+/** Under which their phone systems, and the services that were given them, may tell of them again. */
+async function namesOf({ store: { db } }: Deps, ids: readonly string[]): Promise<Name[]> {
+  const keys = await db
+    .selectFrom('call_keys')
+    .select(['connection', 'external_id'])
+    .where('call_id', 'in', ids)
+    .execute()
+  const submissions = await db
+    .selectFrom('submissions')
+    .select(['connection', 'id', 'ref'])
+    .where('call_id', 'in', ids)
+    .execute()
+  return [
+    ...keys.map(({ connection, external_id: id }): Name => ({ connection, of: 'call', id })),
+    ...submissions.flatMap(({ connection, id, ref }) =>
+      [id, ref].filter((one) => one !== null).map((one): Name => ({ connection, of: 'submission', id: one })),
+    ),
+  ]
 }
 
 async function withJoined({ store }: Deps, ids: readonly string[]): Promise<string[]> {
@@ -74,12 +112,17 @@ async function withJoined({ store }: Deps, ids: readonly string[]): Promise<stri
   return [...ids, ...joined.map((row) => row.id)]
 }
 
-async function erase(deps: Deps, all: readonly string[], besides: readonly Query[]): Promise<void> {
+async function erase(
+  deps: Deps,
+  all: readonly string[],
+  besides: readonly Query[],
+  guards: readonly Guard[] = [],
+): Promise<Rows | 'lost'> {
   const queries: Query[] = []
   for (let at = 0; at < all.length; at += MOST_IDS) await eraseUploadsOf(deps, all.slice(at, at + MOST_IDS))
   for (let at = 0; at < all.length; at += MOST_IDS)
     queries.push(...erasing(deps, all.slice(at, at + MOST_IDS)))
-  await deps.store.atomic([], [...queries, ...besides])
+  return deps.store.atomic(guards, [...queries, ...besides])
 }
 
 function erasing({ store: { db } }: Deps, ids: readonly string[]): Query[] {

@@ -5,6 +5,7 @@ import { utf8 } from '../connector/encoding.ts'
 import { CordboardError } from '../errors.ts'
 import { readBody } from './delivery.ts'
 import type { Deps } from './deps.ts'
+import { erasedAmong } from './erased.ts'
 import { hashOf } from './hash.ts'
 import { storeDelivery } from './store-delivery.ts'
 
@@ -68,7 +69,9 @@ export async function takeIn(deps: Deps, handed: Handed): Promise<TakenIn> {
   const { connection, deliveryId, promise, externalId, stored } = handed
   const key = keyOf(handed)
   const content = await hashOf(deps.signer, handed.sent)
-  const callId = (await knownCall(deps, connection.id, externalId)) ?? promise
+  const known = await knownCall(deps, connection.id, externalId)
+  if (known === undefined && externalId !== undefined) await refuseErased(deps, connection.id, externalId)
+  const callId = known ?? promise
   const body = utf8(JSON.stringify({ ...stored, callId, promise, key, content }))
   const appended = await storeDelivery(deps, {
     id: deliveryId,
@@ -113,6 +116,14 @@ async function knownCall(
     .where('external_id', '=', externalId)
     .executeTakeFirst()
   return row?.call_id
+}
+
+async function refuseErased(deps: Deps, connection: string, externalId: string): Promise<void> {
+  const erased = await erasedAmong(deps, { connection, of: 'call' }, [externalId])
+  if (erased.size === 0) return
+  throw new CordboardError('conflict', 'The call with this id was erased because somebody asked for it', {
+    fix: 'It is not taken again under this id',
+  })
 }
 
 async function sameAsBefore(deps: Deps, deliveryId: string, content: string): Promise<TakenIn> {

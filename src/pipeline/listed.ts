@@ -5,6 +5,7 @@ import type { InboundRequest } from '../connector/contract.ts'
 import type { CrmChange } from '../connector/crm-role.ts'
 import { utf8 } from '../connector/encoding.ts'
 import { CordboardError } from '../errors.ts'
+import { erasedAmong } from './erased.ts'
 import { hashOf } from './hash.ts'
 import { addCounts, type Counts, type Listing, NOTHING } from './listing.ts'
 import { chunks, idsOf } from './resolve.ts'
@@ -86,34 +87,50 @@ export function createTaker(running: Running, listing: Listing, isReconciling: b
     return counts
   }
 
-  /** Not of this listing: it begins after it, or has ended so lately that its webhook may still come. */
+  /** Not of this listing: it begins after it, is older than calls are kept, or its webhook may still come. */
   function isOutside(group: readonly CallEvent[]): boolean {
     const began = beginOf(group)
     if (began !== null && began >= listing.until) return true
-    return isReconciling && (endOf(group) ?? 0) > deps.now() - GRACE_MS
+    if (!isReconciling) return false
+    // What retention has erased by its age is asked for by a person, who begins a backfill, or by nobody.
+    const { callsMs } = deps.config.keep
+    if (began !== null && callsMs !== undefined && began < deps.now() - callsMs) return true
+    return (endOf(group) ?? 0) > deps.now() - GRACE_MS
   }
 
   async function storeAll(groups: readonly CallEvent[][], known: ReadonlyMap<string, Known>): Promise<void> {
     const stored = await storedEvents(groups.flat())
+    const unknown = groups.flat().flatMap(idsOf)
+    const erased = await erasedAmong(
+      deps,
+      { connection: connection.id, of: 'call' },
+      unknown.filter((id) => !known.has(id)),
+    )
     for (let at = 0; at < groups.length; at += AT_ONCE)
-      await Promise.all(groups.slice(at, at + AT_ONCE).map((group) => storeCall(group, known, stored)))
+      await Promise.all(
+        groups.slice(at, at + AT_ONCE).map((group) => storeCall(group, known, stored, erased)),
+      )
   }
 
   async function storeCall(
     group: readonly CallEvent[],
     known: ReadonlyMap<string, Known>,
     stored: ReadonlyMap<string, Stored>,
+    erased: ReadonlySet<string>,
   ): Promise<void> {
     const [first] = group
     if (!first) return
-    const call = group.flatMap(idsOf).flatMap((id) => known.get(id) ?? [])[0]
-    const fresh = freshOf(group, call, stored)
+    const ids = group.flatMap(idsOf)
+    const call = ids.flatMap((id) => known.get(id) ?? [])[0]
+    // Of a call that somebody had erased not even a delivery is stored again.
+    const isErased = call === undefined && ids.some((id) => erased.has(id))
+    const fresh = isErased ? [] : freshOf(group, call, stored)
     const ours = group.filter(({ key }) => stored.get(key)?.isOurs)
     const isCounted = group.some(({ phase }) => phase === 'ended') && !seen.has(first.callId)
     if (isCounted) seen.add(first.callId)
     const isStored = fresh.length > 0 && (await storeOne(fresh, isMissed(fresh)))
     // A window that was cut off stored a part of this before: then it is new all the same.
-    const wasNew = call === undefined && (isStored || listing.begun)
+    const wasNew = !isErased && call === undefined && (isStored || listing.begun)
     const isNew = wasNew || (listing.begun && ours.length > 0)
     counts = addCounts(counts, {
       listed: isCounted ? 1 : 0,

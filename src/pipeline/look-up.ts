@@ -20,7 +20,7 @@ export async function lookUp(running: Running): Promise<Outcome> {
   const events = await telephony.lookUp(ids, running.context())
   const fault = events.map(faultOf).find((error) => error !== null)
   if (fault) return unreadable(running, row, fault)
-  const { says, ...merged } = await mergeEvents(running, events, row)
+  const { says, isErased: _, ...merged } = await mergeEvents(running, events, row)
   const queries = [...merged.queries, settleDelivery(running, row, 'used', null)]
   return { done: says || `${ids.length} looked up, none of them is a call for us`, ...merged, queries }
 }

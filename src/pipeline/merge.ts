@@ -7,6 +7,7 @@ import type { DeliveryRow, StepRow } from '../store/schema.ts'
 import { searchable } from './call-row.ts'
 import { crmChanges } from './crm-change.ts'
 import { readDelivery, receiveWith, settleDelivery, unreadable } from './delivery.ts'
+import { markErased } from './erased.ts'
 import { joinInto } from './join.ts'
 import { isPast } from './keep.ts'
 import { callRows, isUnderway, newKeys, saveEvent, storedEvents } from './known-call.ts'
@@ -49,12 +50,16 @@ export async function merge(running: Running): Promise<Outcome> {
   const changed = await crmChanges(running, changes)
   const merged = await mergeEvents(running, events, row, 'missed' in received && received.missed === true)
   const next = [...merged.next]
+  const saysNothing = merged.isErased && lookUp.length === 0 && changes.length === 0
   const says = [...changed.says, ...(merged.says ? [merged.says] : [])]
   if (lookUp.length > 0) {
     says.push(`${lookUp.length} calls are looked up`)
     next.push(lookUpStep(running, row))
   }
-  const queries = [...changed.queries, ...merged.queries, settleDelivery(running, row, 'used', null)]
+  const settled = saysNothing
+    ? settleDelivery(running, row, 'ignored', merged.says)
+    : settleDelivery(running, row, 'used', null)
+  const queries = [...changed.queries, ...merged.queries, settled]
   return { done: says.join('; ') || 'nothing to do', queries, guards: merged.guards, next }
 }
 
@@ -70,18 +75,25 @@ function lookUpStep({ deps, step, connection }: Running, row: DeliveryRow): Step
   })
 }
 
+interface MergedEvents extends Required<Pick<Follow, 'queries' | 'guards' | 'next'>> {
+  says: string
+  /** All of them are of calls that somebody had erased. */
+  isErased: boolean
+}
+
 /** Events of a delivery, each folded into its call. */
 export async function mergeEvents(
   running: Running,
   events: readonly CallEvent[],
   row: DeliveryRow,
   missed = false,
-): Promise<Required<Pick<Follow, 'queries' | 'guards' | 'next'>> & { says: string }> {
+): Promise<MergedEvents> {
   const queries: Query[] = []
   const guards: Guard[] = []
   const next: StepRow[] = []
   const says: string[] = []
-  for (const group of await resolve(running, events)) {
+  const { groups, erased } = await resolve(running, events)
+  for (const group of groups) {
     const merged = await mergeOne(running, group, row)
     queries.push(...merged.queries)
     guards.push(...merged.guards)
@@ -89,7 +101,13 @@ export async function mergeEvents(
     says.push(merged.says)
     if (missed && merged.isNews) queries.push(countMissed(running.deps, running.connection.id))
   }
-  return { queries, guards, next, says: says.join('; ') }
+  if (erased.size > 0) {
+    const names = [...erased].map((id) => ({ connection: running.connection.id, of: 'call' as const, id }))
+    queries.push(...(await markErased(running.deps, names)))
+    says.push('of a call that was erased: not taken again')
+  }
+  const isErased = erased.size > 0 && groups.length === 0
+  return { queries, guards, next, says: says.join('; '), isErased }
 }
 
 /** What a connector hands over is checked like what a vendor sends. */

@@ -109,6 +109,7 @@ function forget({ running, writeback }: Writing, { key }: PlannedPart): Query {
     .where('part', '=', key)
 }
 
+/** The call's record, unless a person has chosen another one meanwhile: that one counts. */
 async function becomes({ running, writeback }: Writing, phone: string, target: { type: string; id: string }) {
   const { deps, connection } = running
   const { db } = deps.store
@@ -121,7 +122,13 @@ async function becomes({ running, writeback }: Writing, phone: string, target: {
     db
       .updateTable('writebacks')
       .set({ target_type: target.type, target_id: target.id, target_reason: 'created for this caller' })
-      .where('id', '=', writeback.id),
+      .where('id', '=', writeback.id)
+      .where('chosen', '=', 0),
   ])
-  return target
+  const { target_type: type, target_id: id } = await db
+    .selectFrom('writebacks')
+    .select(['target_type', 'target_id'])
+    .where('id', '=', writeback.id)
+    .executeTakeFirstOrThrow()
+  return type === null || id === null ? target : { type, id }
 }

@@ -1,4 +1,4 @@
-import { newId } from '../call/ids.ts'
+import { idTime, newId } from '../call/ids.ts'
 import type { Signer } from '../connector/platform.ts'
 import type { Query, Store } from '../store/port.ts'
 import type { CallRow } from '../store/schema.ts'
@@ -49,6 +49,24 @@ export async function doubtOf({ store }: Pick<Deps, 'store'>, row: CallRow): Pro
   const began = startedAt ?? answeredAt ?? endedAt
   const since = began === undefined ? row.started_at - SENT_AGAIN_MS : Date.parse(began)
   if (since > before + SKEW_MS) return null
+  return { before, externalIds: await externalIdsOf(store, row) }
+}
+
+/**
+ * The same of a call that was told of when it was older than calls are kept, by a backfill most likely: it may have been
+ * written once, and erased by its age.
+ */
+export async function doubtByAge(
+  { store, config }: Pick<Deps, 'store' | 'config'>,
+  row: CallRow,
+): Promise<Doubt | null> {
+  const { callsMs } = config.keep
+  const heardAt = idTime(row.id)
+  if (callsMs === undefined || !(row.started_at < heardAt - callsMs)) return null
+  return { before: heardAt, externalIds: await externalIdsOf(store, row) }
+}
+
+async function externalIdsOf(store: Pick<Store, 'db'>, row: CallRow): Promise<string[]> {
   const keys = await store.db
     .selectFrom('call_keys')
     .select('external_id')
@@ -57,7 +75,7 @@ export async function doubtOf({ store }: Pick<Deps, 'store'>, row: CallRow): Pro
     .orderBy('external_id')
     .limit(MOST_IDS)
     .execute()
-  return { before, externalIds: [...new Set([row.external_id, ...keys.map((key) => key.external_id)])] }
+  return [...new Set([row.external_id, ...keys.map((key) => key.external_id)])]
 }
 
 /** Whether a person has said since then that the call's work is to be done again: then they have looked. */

@@ -14,7 +14,7 @@ export interface Writing {
   writeback: WritebackRow
   /** The call as it was read: nothing new is begun on facts that have changed. */
   row: CallRow
-  /** Set when the store was put back from an older copy: parts may stand that it knows nothing of. */
+  /** Set when parts may stand that the store knows nothing of: it was put back from an older copy, or has erased the call. */
   doubt: Doubt | null
 }
 

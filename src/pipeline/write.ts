@@ -3,7 +3,7 @@ import type { CrmRecord } from '../connector/crm-role.ts'
 import { CordboardError } from '../errors.ts'
 import { callOf } from './call-row.ts'
 import { person } from './person.ts'
-import { doubtOf } from './restored.ts'
+import { doubtByAge, doubtOf } from './restored.ts'
 import { callRow, notYet } from './round.ts'
 import { flowOf, type Outcome, type Running } from './step.ts'
 import { type Writing, writePart } from './write-part.ts'
@@ -29,7 +29,7 @@ export async function write(running: Running): Promise<Outcome> {
     .executeTakeFirst()
   if (!writeback)
     throw new CordboardError('not_found', 'The call has no record of this CRM yet: rerun it from match')
-  const doubt = await doubtOf(deps, row)
+  const doubt = (await doubtOf(deps, row)) ?? (role.find ? await doubtByAge(deps, row) : null)
   const writing: Writing = { running, role, writeback, row, doubt }
 
   const call = callOf(row)

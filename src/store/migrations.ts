@@ -203,6 +203,16 @@ export const MIGRATIONS: readonly Migration[] = [
       `create index people_record on people (connection, external_id)`,
     ],
   },
+  {
+    // What was erased because somebody asked for it, as hashes of its names; and the record that a call was on when it was
+    // deleted, which may turn out to be such a wish.
+    name: '0011-erased',
+    statements: [
+      `create table erased (hash text primary key, at integer not null)`,
+      `alter table writebacks add column former text`,
+      `create index writebacks_by_former on writebacks (connection, former) where former is not null`,
+    ],
+  },
 ]
 
 /** Table of what has been run; created before everything else. */

@@ -260,6 +260,8 @@ export interface WritebackRow {
   target_id: string | null
   /** Why this record, in words. */
   target_reason: string | null
+  /** `contact/51`: the record that it was on when that was deleted over there. */
+  former?: string | null | undefined
   /** JSON of the candidates, best first. */
   candidates: string
   /** 1 when an operator chose the record: matching leaves it alone. */
@@ -379,6 +381,13 @@ export interface UploadRow {
   call_id: string
 }
 
+/** A name of a call that was erased because somebody asked for it: it makes no call any more. */
+export interface ErasedRow {
+  /** Keyed, of the connection and the name: names of phone systems may hold numbers. */
+  hash: string
+  at: number
+}
+
 /** Small things of the installation: config hash, last sweep. */
 export interface SettingRow {
   name: string
@@ -410,6 +419,7 @@ export interface Schema {
   breakers: BreakerRow
   audit: AuditRow
   settings: SettingRow
+  erased: ErasedRow
   tokens: TokenRow
   budgets: BudgetRow
   uploads: UploadRow

@@ -1,9 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { CallEvent } from '../../src/call/facts.ts'
-import type { Connection } from '../../src/config/model.ts'
+import type { Connection, Keep } from '../../src/config/model.ts'
 import type { Connector } from '../../src/connector/contract.ts'
 import { createWebSigner } from '../../src/connector/web-signer.ts'
 import type { Deps } from '../../src/pipeline/deps.ts'
+import { eraseWhole } from '../../src/pipeline/erase-calls.ts'
 import { createTaker } from '../../src/pipeline/listed.ts'
 import { type Listing, listings, NOTHING, readListing, saveListing } from '../../src/pipeline/listing.ts'
 import { countMissed, missedCalls } from '../../src/pipeline/missed.ts'
@@ -73,6 +74,38 @@ export function listingKit(name: string, open: () => Promise<OpenedStore>): void
       await taker.take(ended(2))
       expect(await taker.end()).toMatchObject({ listed: 1, new: 1, events: 2 })
       expect(await told(store)).toEqual([['c2:recorded', 'c2:ended']])
+    })
+
+    it('brings nothing back of a call that was erased because somebody asked for it', async () => {
+      const store = await fresh()
+      await known(store, 1, 'telephony', 'done')
+      await known(store, 2, 'telephony', 'done')
+      const { deps } = running(store)
+      await eraseWhole(deps, ['call_1'])
+      const left = await store.db.selectFrom('calls').select('id').execute()
+      expect(left.map(({ id }) => id)).toEqual(['call_2'])
+      // A second time, as after a crash: by the same key.
+      await eraseWhole(deps, ['call_1', 'call_2'])
+      for (const isReconciling of [false, true]) {
+        const taker = createTaker(running(store), { ...listing(), begun: isReconciling }, isReconciling)
+        await taker.take([1, 2, 3].flatMap((n) => [...ended(n), ...recorded(n)]))
+        expect(await taker.end()).toMatchObject({ listed: 3, new: 1, known: 2 })
+        expect(await told(store)).toEqual([['c3:ended', 'c3:recorded']])
+      }
+      expect(await store.db.selectFrom('erased').selectAll().execute()).toHaveLength(2)
+    })
+
+    it('brings back by itself nothing that is older than calls are kept, and all of it when a person asks', async () => {
+      const store = await fresh()
+      const over: Running = running(store)
+      const deps = { ...over.deps, config: { ...over.deps.config, keep: { callsMs: 3_600_000 } as Keep } }
+      const take = async (isReconciling: boolean) => {
+        const taker = createTaker({ ...over, deps }, listing(), isReconciling)
+        await taker.take(ended(1))
+        return (await taker.end()).listed
+      }
+      expect([await take(true), await told(store)]).toEqual([0, []])
+      expect([await take(false), await told(store)]).toEqual([1, [['c1:ended']]])
     })
 
     it('counts as new what a window that was cut off has stored', async () => {
@@ -151,7 +184,8 @@ function running(store: Store): Running {
   } as Connection
   const deps = {
     store,
-    config: { publicUrl: undefined, connections: new Map([[connection.id, connection]]) },
+    config: { publicUrl: undefined, connections: new Map([[connection.id, connection]]), keep: {} },
+    media: { delete: async () => undefined },
     now: () => NOW,
     random: Math.random,
     signer: createWebSigner(),

@@ -152,6 +152,27 @@ test('while its record is looked for: what was chosen stands when the answer com
   expect(on(it, 'desk')).toEqual([[`contact/${bruno}`], [`contact/${bruno}`]])
 })
 
+test('while a contact is being made for an unknown caller: it is made, and what was chosen stands', async () => {
+  await using it = await open({ write: ['desk'], unknownCaller: 'create' })
+  const bruno = contact(it, 'desk', 'Bruno', '+33639980002')
+  it.fail('desk', { method: 'POST', path: '/contacts', fault: { kind: 'hang' } })
+  await it.send('pbx', ended(it))
+  await it.work()
+  expect(it.wire.held()).toBe(1)
+  await choose(it, await idOf(it), 'desk', bruno)
+  it.wire.release()
+  await it.settle()
+  const writeback = await it.store.db
+    .selectFrom('writebacks')
+    .select(['target_id', 'target_reason', 'chosen'])
+    .executeTakeFirstOrThrow()
+  expect(writeback).toEqual({ target_id: bruno, target_reason: 'chosen by a person', chosen: 1 })
+  expect([on(it, 'desk'), await it.calls()]).toEqual([
+    [[`contact/${bruno}`], [`contact/${bruno}`]],
+    [['done', null]],
+  ])
+})
+
 test('the last of two choices counts', async () => {
   await using it = await open({ write: ['desk'] })
   const [anne, bruno] = [contact(it, 'desk', 'Anne'), contact(it, 'desk', 'Bruno')]

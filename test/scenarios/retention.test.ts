@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { auditRow } from '../../src/pipeline/audit.ts'
+import { eraseCalls } from '../../src/pipeline/erase-calls.ts'
 import { rerunCall } from '../../src/pipeline/rerun.ts'
 import { deliveryRow } from '../unit/http-world.ts'
 import { GENERIC, sandboxVendors } from './company.ts'
@@ -212,6 +213,29 @@ test('what was done to an old call lately keeps it, and of what nobody asked for
   expect(await it.calls()).toEqual([['done', null]])
   await it.pass(2 * DAY)
   expect(await it.calls()).toEqual([])
+})
+
+test('a call that was erased by its age and is brought back is written on its old records, not a second time', async () => {
+  await using it = await install({
+    vendors: { ...GENERIC, ...sandboxVendors('xosum', 'hubspot') },
+    config: { keep: { deliveries: '7 days', calls: '10 days' } },
+    flows: [{ name: 'f', from: ['pbx'], analyze: [], write: ['sandbox-hubspot'], unknownCaller: 'create' }],
+    settings: { 'sandbox-hubspot': { callBack: { tasks: true } } },
+  })
+  const startedAt = '2026-09-01T10:00:00.000Z'
+  const facts = { direction: 'inbound', result: 'busy', from: '+33639980001', startedAt }
+  const tell = async () => {
+    await it.send('pbx', genericWebhook([{ key: 'old', callId: 'old', phase: 'ended', facts }]))
+    await it.settle()
+    return [...['contact', 'call', 'task'].map((kind) => it.crm(kind)), (await it.calls())[0]?.[0]]
+  }
+  expect(await tell()).toEqual([1, 1, 1, 'done'])
+  it.advance(60_000)
+  await eraseCalls(it.deps, it.now())
+  await it.store.atomic([], [it.store.db.deleteFrom('deliveries'), it.store.db.deleteFrom('people')])
+  expect(await it.calls()).toEqual([])
+  it.advance(60_000)
+  expect(await tell()).toEqual([1, 1, 1, 'done'])
 })
 
 test('the audit is kept for two years, and not for ever', async () => {

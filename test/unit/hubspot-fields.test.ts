@@ -57,6 +57,41 @@ describe('fields of the operator’s own', () => {
     expect(books(world, 'call')[0]?.fields).toMatchObject({ call_score: '4', call_promise: 'true' })
   })
 
+  test('one that a person may change otherwise is written again where a mapping names it, and only there', async () => {
+    const world = await open()
+    const outcome = 'hs_call_disposition'
+    const [connected, voicemail] = [
+      'f240bbac-87c9-4f6e-bf70-924b57d47db7',
+      'b2cf5968-551e-4856-9783-52b3da59a7d0',
+    ]
+    const write = (record: CrmRecord, id: string | null = null) =>
+      crm.write(fresh(partOf(crm.plan(record, mapContext()), 'call'), id), record, {}, ctxOf(world))
+    const { id } = await write(withFields({}))
+    expect(books(world, 'call')[0]?.fields[outcome]).toBe(connected)
+    await write(withFields({ [outcome]: voicemail }), id)
+    expect(books(world, 'call')[0]?.fields[outcome]).toBe(voicemail)
+    await write(withFields({}), id)
+    expect(books(world, 'call')[0]?.fields[outcome]).toBe(voicemail)
+  })
+
+  test('a call whose contact is gone is not said to be gone itself: it must not be made anew', async () => {
+    for (const settings of [{}, { externalIdProperty: 'cordboard_key' }]) {
+      const world = await open(settings)
+      const contact = world.sandbox.addContact?.({ name: 'Jean', phone: '+33199000002' }) ?? ''
+      const record = withFields({}, { target: { type: 'contact', id: contact } })
+      const part = partOf(crm.plan(record, mapContext(settings)), 'call')
+      const { id } = await crm.write(fresh(part), record, {}, ctxOf(world))
+      await ask(world, 'DELETE', `/crm/objects/2026-03/contacts/${contact}`)
+      const failure = await failureOf(crm.write(fresh(part, id), record, {}, ctxOf(world)))
+      expect(failure).toMatchObject({ code: 'rejected', retry: 'never' })
+      expect(failure?.fix).toContain('from match')
+      await ask(world, 'DELETE', `/crm/objects/2026-03/calls/${id}`)
+      expect(await failureOf(crm.write(fresh(part, id), record, {}, ctxOf(world)))).toMatchObject({
+        code: 'not_found',
+      })
+    }
+  })
+
   test('one that HubSpot does not have is refused, with its name', async () => {
     const world = await open()
     const record = withFields({ nowhere: 1 })

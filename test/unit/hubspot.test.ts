@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { carriesOurs, withRef } from '../../connectors/hubspot/map.ts'
 import type { Analysis } from '../../src/call/analysis.ts'
 import type { Call, Result } from '../../src/call/call.ts'
@@ -233,6 +233,9 @@ describe('the analysis on the record', () => {
 })
 
 describe('written once', () => {
+  // What is cut off below is a request, not the loading of the client library on a machine that is busy.
+  beforeAll(() => import('../../connectors/hubspot/client/records.ts'))
+
   async function ready(settings: Settings = {}) {
     const world = await open(settings)
     const id = world.sandbox.addContact?.({ name: 'Jean', phone: CUSTOMER }) ?? ''

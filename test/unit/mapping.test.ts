@@ -55,6 +55,16 @@ describe('fields of the operator’s own', () => {
     expect(mappingOf({ a: 'summary', b: 'call.reference' }).of(call, null)).toEqual({ b: 'order 7' })
   })
 
+  test('what a function worked out from nothing is no value, and what it gives later is said', () => {
+    const none = undefined as unknown as number
+    const rule = () => ({ minutes: none / 60_000, rate: 1 / 0, zero: 0, off: false, none: null })
+    expect(mappingOf(rule).of(call, null)).toEqual({ zero: 0, off: false })
+    for (const wrong of [async () => ({ a: 1 }), () => ['a']])
+      expect(() => mappingOf(wrong as unknown as typeof rule).of(call, null)).toThrow(
+        'gave no object of fields',
+      )
+  })
+
   test('nothing that every object has is a value', () => {
     for (const path of ['scores.constructor', 'notes.__proto__', 'call.meta.toString', 'call.agent.valueOf'])
       expect(of({ x: path })).toEqual({})

@@ -1,4 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { salesforce } from '../../connectors/salesforce/client.ts'
+import { longId } from '../../connectors/salesforce/inbound/id.ts'
+import { withMerges } from '../../connectors/salesforce/inbound/merged.ts'
 import { escaped, phoneSearch } from '../../connectors/salesforce/map/search.ts'
 import type { Call } from '../../src/call/call.ts'
 import { CUSTOMER, commonCall } from '../kit/connector/samples.ts'
@@ -273,4 +276,38 @@ describe('an unknown caller', () => {
     )
     expect(part?.fields).toEqual({ LastName: 'Inconnu', Phone: CUSTOMER })
   })
+})
+
+test('what became of records that were deleted is read from the recycle bin, and only there', async () => {
+  const master = longId('0030000000000M1') ?? ''
+  const world = await open({
+    records: [
+      { type: 'Contact', values: { LastName: 'Gone' } },
+      { type: 'Contact', values: { LastName: 'Merged', MasterRecordId: master } },
+    ],
+  })
+  const api = salesforce(ctxOf(world))
+  const [gone = '', merged = ''] = world.sandbox
+    .book()
+    .flatMap(({ kind, id }) => (kind === 'contact' ? [id] : []))
+  const changes = [gone, merged].map((id) => ({ change: 'deleted' as const, type: 'contact', id }))
+  const { ctx, asked } = spied(world)
+  await crm.match(commonCall(), ctx, [])
+  const headers = { authorization: asked.at(-1)?.headers.authorization ?? '' }
+  for (const id of [gone, merged]) {
+    const url = `https://salesforce.example.com/services/data/v67.0/sobjects/Contact/${id}`
+    await world.context().fetch(url, { method: 'DELETE', headers })
+  }
+  const says = async (resource: 'query' | 'queryAll') => {
+    const told = await withMerges({ events: [], changes }, (soql) => api.pages(soql, resource), expect.fail)
+    return 'changes' in told ? told.changes?.map(({ change, into }) => [change, into]) : []
+  }
+  expect(await says('queryAll')).toEqual([
+    ['deleted', undefined],
+    ['merged', master],
+  ])
+  expect(await says('query')).toEqual([
+    ['deleted', undefined],
+    ['deleted', undefined],
+  ])
 })

@@ -10,7 +10,7 @@ import { config } from '../../connectors/salesforce/schema.ts'
 import { createContext } from '../../src/connector/context.ts'
 import type { Heard } from '../../src/connector/contract.ts'
 import { createMemoryTokens } from '../../src/connector/tokens.ts'
-import { asCordboardError, type CordboardError } from '../../src/errors.ts'
+import { asCordboardError, CordboardError } from '../../src/errors.ts'
 import { createHttpFetch } from '../../src/node/http-fetch.ts'
 
 /** The faye that jsforce brings: its server is the stand-in of Salesforce's CometD. */
@@ -148,7 +148,12 @@ async function org() {
 function listener(
   { instanceUrl }: { instanceUrl: string },
   from: string | null,
-  options: { take?: (heard: Heard) => Promise<void>; renewed?: string[]; keys?: object } = {},
+  options: {
+    take?: (heard: Heard) => Promise<void>
+    renewed?: string[]
+    keys?: object
+    query?: (soql: string) => AsyncIterable<readonly unknown[]>
+  } = {},
 ) {
   const controller = new AbortController()
   const settings = config.parse({ ...KEYS, baseUrl: instanceUrl, ...options.keys })
@@ -191,7 +196,7 @@ function listener(
     from,
     take,
     { ...ctx, config: settings },
-    access,
+    { access, query: options.query ?? async function* () {} },
   ).catch((thrown: unknown) => asCordboardError(thrown))
   const stop = async () => {
     controller.abort()
@@ -295,6 +300,38 @@ describe('listening to changes', () => {
     const all = listener(there, null, { keys: { calls: undefined, changeChannel: '/data/ChangeEvents' } })
     await subscribed(there)
     await all.stop()
+  })
+
+  it('of a contact that lost a merge tells into which it was merged, where that may be asked', async () => {
+    const [gone, merged, master] = ['c1', 'c2', 'c3'].map((end) => longId(`0030000000000${end}`) ?? '')
+    const header = { entityName: 'Contact', recordIds: [gone, merged], changeType: 'DELETE' }
+    const query = async function* (soql: string) {
+      expect(soql).toBe(
+        `SELECT Id, MasterRecordId FROM Contact WHERE Id IN ('${gone}','${merged}') AND MasterRecordId != null`,
+      )
+      yield [{ Id: merged, MasterRecordId: master }]
+    }
+    // biome-ignore lint/correctness/useYield: it fails before.
+    const forbidden = async function* () {
+      throw new CordboardError('forbidden', 'no')
+    }
+    const heardBy = async (asked: typeof query) => {
+      const there = await org()
+      const one = listener(there, null, { query: asked })
+      await subscribed(there)
+      there.say(change(1, header))
+      await one.until(1)
+      const says = one.heard[0]?.says
+      return says && 'changes' in says ? says.changes : says
+    }
+    expect(await heardBy(query)).toEqual([
+      { change: 'deleted', type: 'contact', id: gone },
+      { change: 'merged', type: 'contact', id: merged, into: master },
+    ])
+    expect(await heardBy(forbidden)).toEqual([
+      { change: 'deleted', type: 'contact', id: gone },
+      { change: 'deleted', type: 'contact', id: merged },
+    ])
   })
 
   it('ends when it is told to', async () => {

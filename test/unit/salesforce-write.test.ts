@@ -179,6 +179,20 @@ describe('an activity', () => {
     expect(await failureOf(writeCall({}, id))).toMatchObject({ code: 'gone', retry: 'never' })
   })
 
+  test('one whose contact was deleted is not said to be gone itself: it must not be made anew', async () => {
+    const { world, id: contact, writeCall } = await ready()
+    const { id } = await writeCall()
+    const bearer = spied(world)
+    await crm.find?.(fresh(callOf(recordOf({}))), recordOf({}), {}, bearer.ctx)
+    const headers = { authorization: bearer.asked.at(-1)?.headers.authorization ?? '' }
+    const url = `https://salesforce.example.com/services/data/v67.0/sobjects/Contact/${contact}`
+    await world.context().fetch(url, { method: 'DELETE', headers })
+    const failure = await failureOf(writeCall({}, id))
+    expect(failure).toMatchObject({ code: 'rejected', retry: 'never' })
+    expect(failure?.fix).toContain('from match')
+    expect(task(world)).toHaveLength(1)
+  })
+
   test('of the org’s own record of the call only the comments are added to', async () => {
     const { world, record } = await ready()
     const id = await make(world, 'Task', {

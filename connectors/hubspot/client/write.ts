@@ -8,7 +8,7 @@ import { type Activity, carriesOurs, REF_PROPERTIES, UTTERANCES, updatable, with
 import type { Config, CrmObject } from '../schema.ts'
 import { saveFile } from './files.ts'
 import { contactsBy } from './match.ts'
-import { existingId } from './requests.ts'
+import { existingId, isRefusal } from './requests.ts'
 import { emailSearch, instantSearch } from './searches.ts'
 import { findTranscript, handOver } from './transcripts.ts'
 
@@ -33,20 +33,46 @@ export async function write(
     if (Object.keys(part.fields).length > 0) await api.update('call', logged.id, part.fields)
     return { id: logged.id }
   }
-  const fields = part.externalId === null ? part.fields : updatable(kind, part.fields)
+  const fields = part.externalId === null ? part.fields : changed(kind, part, record)
   const owned = await withFile(await withOwner(fields, ctx), part, written, ctx)
   const properties = withRef(kind, owned, part.idempotencyKey)
   if (part.externalId !== null) {
     await api.update(kind, part.externalId, properties)
     // The record may have been chosen anew since. What a person had it put on besides stays.
-    if (target) await api.associate(kind, part.externalId, target)
+    if (target) await putOn(target, kind, part.externalId, ctx)
     return { id: part.externalId }
   }
   const unique = kind === 'call' ? ctx.config.externalIdProperty : undefined
   if (unique === undefined) return { id: await api.create(kind, properties, target) }
   const id = await api.upsert(kind, unique, part.idempotencyKey, properties)
-  if (target) await api.associate(kind, id, target)
+  if (target) await putOn(target, kind, id, ctx)
   return { id }
+}
+
+/** That it cannot be put there says nothing of the activity, which was written a moment ago: it must not be made anew. */
+async function putOn(
+  target: { type: string; id: string },
+  kind: Activity,
+  id: string,
+  ctx: Context,
+): Promise<void> {
+  try {
+    await hubspot(ctx).associate(kind, id, target)
+  } catch (error) {
+    if (!isRefusal(error, 'not_found', 'gone')) throw error
+    throw new CordboardError('rejected', `HubSpot: the ${target.type} of this call is no longer there`, {
+      cause: error,
+      fix: 'Rerun the call from match: the record is looked for anew',
+    })
+  }
+}
+
+/** Of a second write: what people decide stays theirs, unless a mapping of the operator names it. */
+function changed(kind: Activity, { fields }: WritePart, record: CrmRecord): Record<string, string> {
+  const mapped = Object.entries(fields).filter(
+    ([name]) => kind === 'call' && Object.hasOwn(record.fields, name),
+  )
+  return { ...updatable(kind, fields), ...Object.fromEntries(mapped) }
 }
 
 /** HubSpot refuses a second contact with the same e-mail address and names the first: that one is meant. */

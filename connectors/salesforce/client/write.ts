@@ -83,8 +83,21 @@ async function updateTask(
     ? await besideOthers(id, fields, idempotencyKey, ctx)
     : { ...updatable(kind, fields), ...placeOf(record.target) }
   const values = await taskValues(planned, 'updateable', ctx)
-  if (Object.keys(values).length > 0) await salesforce(ctx).update('Task', id, values)
+  if (Object.keys(values).length === 0) return
+  try {
+    await salesforce(ctx).update('Task', id, values)
+  } catch (error) {
+    if (detailsOf(error).errorCode !== 'ENTITY_IS_DELETED' || !(await isThere(id, ctx))) throw error
+    // It is the contact or account that was deleted: the activity must not be made anew.
+    throw new CordboardError('rejected', 'Salesforce: the record of this call is no longer there', {
+      cause: error,
+      fix: 'Rerun the call from match: the record is looked for anew',
+    })
+  }
 }
+
+const isThere = async (id: string, ctx: Context): Promise<boolean> =>
+  (await salesforce(ctx).query(withId, `SELECT Id FROM Task WHERE Id = ${quoted(id)} LIMIT 1`)).length > 0
 
 /** The comments of a record that is not ours, with ours among them. */
 async function besideOthers(

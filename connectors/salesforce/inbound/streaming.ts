@@ -2,6 +2,8 @@ import type { ConnectorContext, Heard } from '../../../src/connector/contract.ts
 import { asObject } from '../../../src/connector/json.ts'
 import { asCordboardError, CordboardError } from '../../../src/errors.ts'
 import { heardOf } from './change-event.ts'
+import { withMerges } from './merged.ts'
+import type { Query } from './read.ts'
 import type { InboundConfig } from './schema.ts'
 
 /**
@@ -46,12 +48,15 @@ interface FayeDispatcher {
   close(): void
 }
 
-/** Listens from behind `from`. A token that ends is renewed once; a second refusal without anything between ends it. */
+/**
+ * Listens from behind `from`. A token that ends is renewed once; a second refusal without anything between ends it.
+ * `query` is asked for what became of records that were deleted.
+ */
 export async function listenToChanges(
   from: string | null,
   take: (heard: Heard) => Promise<void>,
   ctx: Context,
-  access: Access,
+  { access, query }: { access: Access; query: Query },
 ): Promise<never> {
   if (!ctx.config.calls && ctx.config.changeChannel === '/data/TaskChangeEvent') {
     throw new CordboardError('config', 'This connection takes no calls from Salesforce', {
@@ -63,7 +68,13 @@ export async function listenToChanges(
   let current = await access()
   for (;;) {
     const stored = async (heard: Heard) => {
-      await take(heard)
+      const says = await withMerges(heard.says, query, (code) =>
+        ctx.log.warn('what became of deleted records may not be asked: merges count as deletions', {
+          connection: ctx.connection,
+          code,
+        }),
+      )
+      await take({ ...heard, says })
       mark = heard.mark
       isRenewed = false
     }

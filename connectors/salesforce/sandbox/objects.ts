@@ -139,16 +139,19 @@ export function objectsOf(shape: OrgShape): Map<string, Column[]> {
     column('PersonContactId', 'reference', fixed),
     ...phones('PersonMobilePhone', 'PersonHomePhone', 'PersonOtherPhone'),
   ]
+  const bin = [column('IsDeleted', 'boolean', fixed), column('MasterRecordId', 'reference', fixed)]
   const objects: Record<string, Column[]> = {
     Task: [...TASK, ...key],
     Contact: [
       ...OF_ALL,
+      ...bin,
       ...OF_PEOPLE,
       ...phones('Phone', 'MobilePhone', 'HomePhone', 'OtherPhone'),
       column('AccountId', 'reference'),
     ],
     Lead: [
       ...OF_ALL,
+      ...bin,
       ...OF_PEOPLE,
       ...phones('Phone', 'MobilePhone'),
       column('Company', 'string', { isRequired: true }),
@@ -157,6 +160,7 @@ export function objectsOf(shape: OrgShape): Map<string, Column[]> {
     ],
     Account: [
       ...OF_ALL,
+      ...bin,
       column('Name', 'string', { isRequired: true }),
       ...phones('Phone'),
       column('LastActivityDate', 'date', fixed),
