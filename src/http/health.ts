@@ -57,29 +57,17 @@ export interface ReadyDeps extends Pick<Deps, 'store' | 'queue' | 'media' | 'con
 export function mountHealth(app: OpenAPIHono<Api>, deps: ReadyDeps): void {
   app.openapi(healthRoute, (c) => c.json({ status: 'ok' as const }, 200))
 
+  /** Anybody may ask, and each look writes to the disk, or to a bucket: who asks meanwhile is told the same. */
+  let looking: Promise<ReadyPart[]> | undefined
+  const look = () => {
+    looking ??= lookAtAll(deps).finally(() => {
+      looking = undefined
+    })
+    return looking
+  }
+
   app.openapi(readyRoute, async (c) => {
-    const queue = deps.queue.state()
-    const [store, migrations, media, work, further] = await Promise.all([
-      check(deps, 'store', async () => {
-        await deps.store.check()
-        return `${deps.store.dialect}, can be written to`
-      }),
-      check(deps, 'migrations', () => migrationsOf(deps)),
-      check(deps, 'media', async () => {
-        await deps.media.check()
-        return 'can be written to'
-      }),
-      workOf(deps),
-      deps.ready?.() ?? [],
-    ])
-    const all = [
-      store,
-      migrations,
-      { part: 'queue', ok: queue.ok, says: queue.says },
-      media,
-      work,
-      ...further,
-    ]
+    const all = await look()
     const failed = all.filter(({ ok }) => !ok).map(({ part }) => part)
     const config = deps.config.hash
     if (failed.length === 0) return c.json({ status: 'ready' as const, config, parts: all }, 200)
@@ -92,6 +80,24 @@ export function mountHealth(app: OpenAPIHono<Api>, deps: ReadyDeps): void {
       'retry-after': '5',
     })
   })
+}
+
+async function lookAtAll(deps: ReadyDeps): Promise<ReadyPart[]> {
+  const queue = deps.queue.state()
+  const [store, migrations, media, work, further] = await Promise.all([
+    check(deps, 'store', async () => {
+      await deps.store.check()
+      return `${deps.store.dialect}, can be written to`
+    }),
+    check(deps, 'migrations', () => migrationsOf(deps)),
+    check(deps, 'media', async () => {
+      await deps.media.check()
+      return 'can be written to'
+    }),
+    workOf(deps),
+    deps.ready?.() ?? [],
+  ])
+  return [store, migrations, { part: 'queue', ok: queue.ok, says: queue.says }, media, work, ...further]
 }
 
 /** Runs one check for at most two seconds. Only words of our own errors are shown; others may name hosts and paths. */
