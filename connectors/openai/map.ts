@@ -79,9 +79,10 @@ export function jsonIn(content: string): unknown {
   const bare = content
     .replace(/^\s*<think>[\s\S]*?<\/think>/, '')
     .replace(/^\s*```(?:json)?\s*\n/, '')
-    .replace(/\n\s*```\s*$/, '')
+    // Not by a pattern: a model that loses its way writes line breaks to its limit.
+    .trimEnd()
   try {
-    return parseJson(utf8(bare))
+    return parseJson(utf8(bare.endsWith('```') ? bare.slice(0, -3) : bare))
   } catch {
     // Not JSON is one more way in which an answer does not fit.
     return undefined

@@ -1,10 +1,12 @@
 import { styleText } from 'node:util'
+import { asPrinted } from '../node/terminal.ts'
 
 type Format = Parameters<typeof styleText>[0]
 
 /** What a command has of its process: results go to `out`, everything else to `err`. */
 export interface Io {
   out(line: string): void
+  /** Both: what a terminal would obey is left out, but for the colours of `paint`. */
   err(line: string): void
   /** One JSON object per line. */
   json(value: unknown): void
@@ -22,10 +24,10 @@ export interface Io {
 export function createIo(options: { debug: boolean }): Io {
   return {
     out: (line) => {
-      process.stdout.write(`${line}\n`)
+      process.stdout.write(`${asPrinted(line)}\n`)
     },
     err: (line) => {
-      process.stderr.write(`${line}\n`)
+      process.stderr.write(`${asPrinted(line)}\n`)
     },
     json: (value) => {
       process.stdout.write(`${JSON.stringify(value)}\n`)

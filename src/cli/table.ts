@@ -1,12 +1,14 @@
 /** Columns as wide as their longest cell; the last one is left as it is. Empty text for an absent value. */
-export function table(rows: readonly (readonly (string | null | undefined)[])[]): string[] {
+export function table(given: readonly (readonly (string | null | undefined)[])[]): string[] {
+  // A row is a line, whatever stands in it.
+  const rows = given.map((row) => row.map((cell) => (cell ?? '').replaceAll(/[\r\n]+/g, ' ')))
   const widths: number[] = []
   for (const row of rows) {
-    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, (cell ?? '').length)
+    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length)
   }
   return rows.map((row) =>
     row
-      .map((cell, i) => (i === row.length - 1 ? (cell ?? '') : (cell ?? '').padEnd(widths[i] ?? 0)))
+      .map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0)))
       .join('  ')
       .trimEnd(),
   )

@@ -153,6 +153,6 @@ export function carriesRef(text: string | null | undefined, key: string): boolea
 
 /** Whose parts stand in a text: none, where we did not write it. */
 export function refsIn(text: string | null | undefined): string[] {
-  const lines = (text ?? '').replace(/<[^>]*>/g, '\n').split('\n')
+  const lines = (text ?? '').replace(/<[^<>]*>/g, '\n').split('\n')
   return lines.flatMap((line) => /^\s*Cordboard ref (\S+)\s*$/.exec(line)?.[1] ?? [])
 }

@@ -9,10 +9,13 @@ function cell(value: string): string {
   return /[",]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 
-/** What spreadsheets take for a formula: by its first character, also behind spaces, and of each line of a cell. */
-const FORMULA = /(^|[\r\n\u2028\u2029])[\s\u00a0\ufeff]*[=+\-@\uff0b\uff0d\uff1d\uff20]|^[\t\r\n]/
+/** What spreadsheets take for a formula: by the first character of a line, also behind spaces and what cannot be seen. */
+const FORMULA = /^[\s\p{C}]*[=+\-@\uff0b\uff0d\uff1d\uff20]/u
 
 /** A line for people, who open it in a spreadsheet: what would be run there begins with an apostrophe, and every cell is quoted. */
 export function spreadsheetLine(cells: readonly string[]): string {
-  return csvLine(cells.map((value) => (FORMULA.test(value) ? `'${value}` : value)))
+  return csvLine(cells.map((value) => (isRun(value) ? `'${value}` : value)))
 }
+
+const isRun = (value: string): boolean =>
+  /^[\t\r\n]/.test(value) || value.split(/[\r\n\u2028\u2029]/).some((line) => FORMULA.test(line))

@@ -12,6 +12,8 @@ export interface XmlElement {
 const MAX_CHARS = 8 * 1024 * 1024
 const MAX_DEPTH = 64
 const MAX_ELEMENTS = 100_000
+/** Of one element. */
+const MAX_ATTRIBUTES = 1_000
 
 const NAME = String.raw`[\p{L}_:][\p{L}\p{N}_:.-]*`
 /** What begins with `<`, in the order of the groups: skipped (declaration, comment), character data, end, start. */
@@ -71,7 +73,9 @@ export const childOf = (element: XmlElement | undefined, name: string): XmlEleme
 
 function attributesOf(text: string): Record<string, string> {
   const attributes: Record<string, string> = Object.create(null)
+  let count = 0
   for (const [, name = '', double, single] of text.matchAll(ATTRIBUTE)) {
+    if (++count > MAX_ATTRIBUTES) throw invalid(`an element has more than ${MAX_ATTRIBUTES} attributes`)
     if (name in attributes) throw invalid('an attribute is there twice')
     attributes[name] = unescaped(double ?? single ?? '')
   }
@@ -80,14 +84,26 @@ function attributesOf(text: string): Record<string, string> {
 
 const NAMED: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
 
+const ENTITY = /&(?:#(\d{1,7});|#x([\da-f]{1,6});|(\w{1,8});)/iy
+
+/** One after the other: a replacement would find all of millions before the first is looked at. */
 function unescaped(text: string): string {
-  if (!text.includes('&')) return text
-  return text.replaceAll(/&(?:#(\d{1,7});|#x([\da-f]{1,6});|(\w{1,8});)?/gi, (_, decimal, hex, name) => {
-    const code = decimal === undefined ? Number.parseInt(hex ?? '', 16) : Number(decimal)
-    if (code > 0 && code <= 0x10ffff) return String.fromCodePoint(code)
-    if (name !== undefined && Object.hasOwn(NAMED, name)) return NAMED[name] ?? ''
-    throw invalid('an entity is in it that XML itself does not have')
-  })
+  const pieces: string[] = []
+  let from = 0
+  for (let at = text.indexOf('&'); at >= 0; at = text.indexOf('&', from)) {
+    ENTITY.lastIndex = at
+    pieces.push(text.slice(from, at), meant(ENTITY.exec(text)))
+    from = ENTITY.lastIndex
+  }
+  return pieces.length === 0 ? text : pieces.join('') + text.slice(from)
+}
+
+function meant(entity: RegExpExecArray | null): string {
+  const [, decimal, hex, name] = entity ?? []
+  const code = decimal === undefined ? Number.parseInt(hex ?? '', 16) : Number(decimal)
+  if (code > 0 && code <= 0x10ffff) return String.fromCodePoint(code)
+  if (name !== undefined && Object.hasOwn(NAMED, name)) return NAMED[name] ?? ''
+  throw invalid('an entity is in it that XML itself does not have')
 }
 
 const invalid = (why: string) => new CordboardError('invalid_payload', `The XML cannot be read: ${why}`)

@@ -149,6 +149,9 @@ const rerun = createRoute({
   },
 })
 
+/** An id becomes a part of an address at the CRM: dots would lead to the address above it, whatever is escaped. */
+const isOneStep = (id: string): boolean => !/^\.{1,2}$|\p{Cc}/u.test(id)
+
 const choose = createRoute({
   ...needs('operator'),
   method: 'post',
@@ -165,7 +168,12 @@ const choose = createRoute({
           schema: exactly({
             connection: connectionId,
             type: z.string().min(1).max(64).describe('contact, company, lead …, as the candidates have it'),
-            id: z.string().min(1).max(256).describe('the CRM’s id of the record'),
+            id: z
+              .string()
+              .min(1)
+              .max(256)
+              .refine(isOneStep, { error: 'expected an id, and no way in a path' })
+              .describe('the CRM’s id of the record'),
           }).openapi('ChosenRecord'),
         },
       },

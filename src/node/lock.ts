@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { CordboardError } from '../errors.ts'
@@ -58,7 +58,11 @@ export function runningServer(dataDir: string): RunningServerState | null {
 }
 
 function tryLock(dataDir: string, timeout: number): DatabaseSync | null {
-  const lock = new DatabaseSync(join(dataDir, LOCK_FILE), { timeout })
+  const file = join(dataDir, LOCK_FILE)
+  // Whoever may read it may hold it: in a folder that was there before, another user could keep the server from starting.
+  // One that is there is left closed: closing it here would free what this process holds of it.
+  if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600))
+  const lock = new DatabaseSync(file, { timeout })
   try {
     lock.exec('begin exclusive')
     return lock

@@ -1,6 +1,7 @@
 import { styleText } from 'node:util'
 import type { Log, LogFields } from '../connector/contract.ts'
 import { createMaskedLog, LEVELS, type LogLevel } from '../telemetry/masked-log.ts'
+import { onOneLine } from './terminal.ts'
 
 export { LOG_LEVELS, type LogLevel } from '../telemetry/masked-log.ts'
 
@@ -37,6 +38,8 @@ function prettyLine(at: LogLevel, { time, msg }: { time: number; msg: string }, 
   const more = Object.entries(fields)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => `${name}=${String(value)}`)
-  const words = [clock, paint(COLOURS[at], at.padEnd(5)), msg, paint('gray', more.join(' '))]
+  // A line break in what a stranger sent would begin a line of the log.
+  const said = onOneLine(more.join(' '))
+  const words = [clock, paint(COLOURS[at], at.padEnd(5)), onOneLine(msg), paint('gray', said)]
   return words.join(' ').trimEnd()
 }

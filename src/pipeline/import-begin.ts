@@ -213,7 +213,7 @@ async function headOf(deps: Deps, row: ImportRow): Promise<{ columns: Columns; p
   if (!first || (first.end === size && size < Number(row.csv_bytes))) throw noCsv('none')
   if (first.fault !== undefined) throw noCsv('other bytes than UTF-8')
   const line = new TextDecoder().decode(head.subarray(0, first.end))
-  const columns = readColumns(line.replace(/[\r\n]+$/, ''))
+  const columns = readColumns(line.replace(/(?:\r\n|[\r\n])$/, ''))
   if (!('wrong' in columns)) return { columns, place: first.end }
   throw new CordboardError('bad_request', `CSV: ${columns.wrong}`, { fix: columns.fix })
 }

@@ -5,7 +5,7 @@ import { Hono } from 'hono'
 import { z } from 'zod'
 import { SAMPLES } from './recordings.ts'
 import { DEMO_CALLS, toSampleCall } from './sample-calls.ts'
-import { listen, type RunningSandbox, stopServer } from './serve.ts'
+import { isOfAPage, listen, type RunningSandbox, stopServer } from './serve.ts'
 
 export { serveSandbox } from './serve.ts'
 
@@ -41,10 +41,21 @@ const callRequest = z.object({
   arrival: z.enum(['twice', 'reversed', 'tampered']).optional(),
 })
 
+const HERE: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]'])
+
 /** What tells the stand-ins to play a call, to fail, and what they hold: for people with curl, and for tests. */
 export function createControl(sandbox: RunningSandbox): Hono {
   let played = 0
   const app = new Hono()
+  // A page whose name was made to lead here may read, too: the name is then its own.
+  app.use(async (c, next) => {
+    if (isOfAPage(c.req.raw) || !HERE.has(new URL(c.req.url).hostname))
+      return c.json(
+        { error: 'the control is for this machine, not for pages that a browser shows on it' },
+        403,
+      )
+    return next()
+  })
   app.get('/', (c) =>
     c.json({
       stands: 'in for real vendors; nothing here is real',

@@ -50,7 +50,9 @@ export async function serveSandbox(options: ServeSandboxOptions): Promise<Runnin
   for (const [index, id] of Object.keys(connections).entries()) {
     // The port is known only after listening, and the stand-in wants to know it: it is put in place afterwards.
     const fetch: Fetch = (request, env) =>
-      apps.get(id)?.(request, env) ?? new Response('starting', { status: 503 })
+      isOfAPage(request)
+        ? new Response('not for pages', { status: 403 })
+        : (apps.get(id)?.(request, env) ?? new Response('starting', { status: 503 }))
     const server = createAdaptorServer({ fetch }) as Server
     await listen(server, options.port === 0 ? 0 : options.port + index, host)
     servers.push(server)
@@ -124,6 +126,12 @@ export async function serveSandbox(options: ServeSandboxOptions): Promise<Runnin
     },
   }
 }
+
+/**
+ * Loopback keeps other machines away, but not the pages that a browser on this one shows: they may send a request to any
+ * port, and every key here is a published one. Browsers name the page behind whatever changes something.
+ */
+export const isOfAPage = (request: Request): boolean => request.headers.has('origin')
 
 /** Over HTTP, as vendors do: they hang up after a few seconds and follow no redirect. */
 export const deliverOnce: SandboxOptions['deliver'] = async ({ url, ...init }) => {

@@ -121,4 +121,15 @@ describe('the sandbox of all vendors', () => {
       })
     }
   })
+
+  it('is none for pages that a browser shows on this machine, whatever name leads them here', async () => {
+    const control = createControl(sandbox)
+    const page = { method: 'POST', headers: { origin: 'https://evil.example' }, body: '{}' }
+    for (const path of ['/calls', '/faults']) expect((await control.request(path, page)).status).toBe(403)
+    expect((await control.request('http://evil.example/book/sandbox-hubspot')).status).toBe(403)
+    expect((await control.request('http://127.0.0.1/book/sandbox-hubspot')).status).toBe(200)
+    const stand = sandbox.urls.get('sandbox-xosum') ?? ''
+    const answers = [await fetch(`${stand}/v1/calls`, page), await fetch(`${stand}/v1/calls`)]
+    expect(answers.map(({ status }) => status === 403)).toEqual([true, false])
+  })
 })

@@ -175,6 +175,8 @@ describe('the lock of a data folder', () => {
   it('has one holder, which others can find, and is free afterwards', () => {
     expect(runningServer(folder)).toBeNull()
     const lock = lockDataDir(folder)
+    const lockFile = join(folder, 'server.lock')
+    if (process.platform !== 'win32') expect(statSync(lockFile).mode & 0o777).toBe(0o600)
     lock.announce('http://127.0.0.1:8080')
     expect(runningServer(folder)).toMatchObject({ pid: process.pid, url: 'http://127.0.0.1:8080' })
     const error = caught(() => lockDataDir(folder))

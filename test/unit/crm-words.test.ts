@@ -73,6 +73,10 @@ describe('our mark', () => {
     expect([carriesRef(text, 'wbk_1-task-1'), carriesRef(text, 'wbk_1-task-10')]).toEqual([false, true])
     expect(refsIn(`they said ${refLine('wbk_2-call')}`)).toEqual([])
   })
+
+  test('is found in whatever people have written into a note', { timeout: 5000 }, () => {
+    expect(refsIn(`${'<'.repeat(300_000)}<p>${refLine('wbk_3-call')}</p>`)).toEqual(['wbk_3-call'])
+  })
 })
 
 describe('words of a call', () => {

@@ -131,6 +131,18 @@ describe('a line for a spreadsheet', () => {
     },
   )
 
+  it.each(['\0=1', 'a\n\0=1', '\u0001=1', '\u200b+1', '\u202e@x', '\u00ad-1', '\u007f=1'])(
+    'sees %j behind what nobody sees',
+    (value) => {
+      expect(spreadsheetLine([value])).toMatch(/^"?'/)
+    },
+  )
+
+  it('takes no longer for a cell of a megabyte', { timeout: 5000 }, () => {
+    expect(spreadsheetLine(['\n'.repeat(1_000_000)])).toMatch(/^"?'/)
+    expect(spreadsheetLine(['a '.repeat(500_000)])).not.toMatch(/^"?'/)
+  })
+
   it('leaves everything else as it is', () => {
     const plain = ['call_1', '', 'a=b', '2026-11-20', 'it’s fine']
     expect(spreadsheetLine(plain)).toBe(csvLine(plain))

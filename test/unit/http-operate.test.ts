@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { openApiYaml } from '../../scripts/generate-openapi.ts'
 import { createSigner } from '../../src/node/signer.ts'
 import { deliveryRow, id, issueRow, NOW, openWorld, SECRET, stepRow, type World } from './http-world.ts'
@@ -194,6 +194,20 @@ describe('health', () => {
     expect(await work()).toEqual([200, true, 'a worker sweeps, the oldest due step has waited 90 s'])
   })
 
+  it('looks once for all who ask at the same time: a look writes, and anybody may ask', async () => {
+    let looks = 0
+    await using world = await openWorld()
+    const check = async () => {
+      looks += 1
+      await world.store.check()
+    }
+    await using asked = await openWorld({ store: { ...world.store, check } })
+    const answers = await Promise.all(Array.from({ length: 50 }, () => asked.send('/readyz', { as: null })))
+    expect([new Set(answers.map(({ status }) => status)), looks]).toEqual([new Set([200]), 1])
+    await asked.send('/readyz', { as: null })
+    expect(looks).toBe(2)
+  })
+
   it('is not ready, and says which part, when one does not work', async () => {
     await using world = await openWorld()
     const down = new Error('connect ECONNREFUSED 10.0.0.7:5432')
@@ -273,6 +287,18 @@ describe('the description of the API', () => {
   it('in the repository is what the routes say', async () => {
     const file = await readFile(new URL('../../openapi/cordboard.yaml', import.meta.url), 'utf8')
     expect(file === openApiYaml(), 'run: node scripts/generate-openapi.ts').toBe(true)
+  })
+
+  it('is written down once, however often it is asked for', async () => {
+    await using world = await openWorld()
+    const first = await world.send('/openapi.json', { as: null })
+    const written = vi.spyOn(JSON, 'stringify')
+    const second = await world.send('/openapi.json', { as: null })
+    const times = written.mock.calls.length
+    written.mockRestore()
+    expect(times).toBe(0)
+    expect(second.headers.get('content-type')).toBe(first.headers.get('content-type'))
+    expect(await second.text()).toBe(await first.text())
   })
 
   it('describes every parameter', async () => {

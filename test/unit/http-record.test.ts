@@ -49,6 +49,13 @@ describe('the record of a call', () => {
     ])
   })
 
+  it.each(['.', '..', '51\n52', ''])('is none with the id %j, which leads elsewhere', async (target) => {
+    await using world = await openWorld()
+    const call = await withCall(world)
+    expect(await post(world, call, { ...CHOSEN, id: target })).toMatchObject({ status: 400 })
+    expect(await writebacks(world)).toEqual([])
+  })
+
   it('is chosen anew: the later choice stands, and what was a candidate stays to be seen', async () => {
     await using world = await openWorld()
     const call = await withCall(world)

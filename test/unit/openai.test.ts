@@ -245,8 +245,13 @@ describe('analysis', () => {
     expect(await poll(world).then(() => null, asCordboardError)).toMatchObject({ code })
   })
 
+  test('a model that writes line breaks to its limit holds nobody up', { timeout: 5000 }, () => {
+    expect(jsonIn(`{"a":1${'\n'.repeat(300_000)}x`)).toBeUndefined()
+  })
+
   test('thoughts and fences around the JSON do no harm; no JSON is no answer', () => {
     expect(jsonIn('<think>{"a":2} hm</think>\n```json\n{"a":1}\n```')).toEqual({ a: 1 })
+    expect(jsonIn('{"a":1}\n``` \n')).toEqual({ a: 1 })
     expect([jsonIn('Sure! Here it is'), jsonIn('')]).toEqual([undefined, undefined])
     expect(readAnswer(undefined, parsed())).toMatchObject({ wrong: expect.any(String) })
   })

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { refusal } from '../../connectors/salesforce/client/refusal.ts'
 import { CUSTOMER } from '../kit/connector/samples.ts'
 import { failureOf } from '../kit/connector/world.ts'
 import {
@@ -150,4 +151,13 @@ describe('what Salesforce refuses', () => {
     const said = JSON.stringify([failure?.message, failure?.why, failure?.fix, failure?.vendorSaid])
     expect(said).not.toMatch(/639980142|jean\.dupont|00Dd0000000stnd!|stand-in-consumer-secret/)
   })
+})
+
+test('a refusal that repeats a long value is read at once, and without the value', {
+  timeout: 5000,
+}, async () => {
+  const message = `Description: data value too large: ${'0'.repeat(60_000)} (max length=255)`
+  const said = new Response(JSON.stringify([{ errorCode: 'STRING_TOO_LONG', message }]), { status: 400 })
+  const read = await refusal(said, 'Salesforce: write', { now: () => 0, random: () => 0 })
+  expect(read.vendorSaid).toBe('STRING_TOO_LONG: Description: data value too large (max length=255)')
 })

@@ -47,6 +47,9 @@ describe('XML', () => {
     expect(() => parseXml('<a>'.repeat(65) + '</a>'.repeat(65))).toThrow(/deeper/)
     expect(() => parseXml(`<a>${'<b/>'.repeat(100_000)}</a>`)).toThrow(/more than/)
     expect(() => parseXml('x'.repeat(8 * 1024 * 1024 + 1))).toThrow(/characters/)
+    const attributes = (count: number) => Array.from({ length: count }, (_, n) => `a${n}="1"`).join(' ')
+    expect(() => parseXml(`<a ${attributes(1_000)}/>`)).not.toThrow()
+    expect(() => parseXml(`<a ${attributes(1_001)}/>`)).toThrow(/attributes/)
   })
 
   it('hostile text takes no longer than its length asks', { timeout: 5000 }, () => {

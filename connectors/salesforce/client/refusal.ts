@@ -136,7 +136,7 @@ function existingOf(errorCode: string, said: Refusal | undefined): { existingId?
     const id = idIn(said?.duplicateResult)
     return id === null ? {} : { existingId: id }
   }
-  const told = /(?:(\w+)\s+)?duplicates value on record with id:\s*([A-Za-z\d]{15,18})\b/i.exec(
+  const told = /(?:(\w{1,80})\s{1,8})?duplicates value on record with id:\s*([A-Za-z\d]{15,18})\b/i.exec(
     said?.message ?? '',
   )
   return told?.[2] ? { existingId: told[2], ...(told[1] ? { field: told[1] } : {}) } : {}

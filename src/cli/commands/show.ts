@@ -1,4 +1,5 @@
 import { VCON_JSON_TYPE } from '../../call/vcon.ts'
+import { onOneLine } from '../../node/terminal.ts'
 import type { CallDetail } from '../answers.ts'
 import { defineCommand, jsonOption, targetOptions } from '../command.ts'
 import { EXIT } from '../exit.ts'
@@ -45,7 +46,7 @@ function print(detail: CallDetail, io: Io): void {
   const customer = call.customer?.phone ?? call.customer?.name ?? 'unknown'
   const [from, to] = call.direction === 'outbound' ? [agent, customer] : [customer, agent]
   const facts = [call.direction, call.result, clockText(call.talkMs)].filter(Boolean).join(' · ')
-  io.out(`${io.paint('bold', `${from} → ${to}`)}   ${facts}`)
+  io.out(`${io.paint('bold', onOneLine(`${from} → ${to}`))}   ${facts}`)
   io.out(`${detail.id}   ${call.source.connection}   ${stateText(detail, io)}`)
   if (detail.joined.length > 0) io.out(`Joined into it: ${detail.joined.join(', ')}`)
 
@@ -69,7 +70,7 @@ function print(detail: CallDetail, io: Io): void {
   }
   if (analysis?.summary) {
     section('Summary', io)
-    io.out(`  ${analysis.summary}`)
+    io.out(`  ${analysis.summary.replaceAll('\n', '\n  ')}`)
   }
   const scores = Object.entries(analysis?.scores ?? {})
   if (scores.length > 0) section('Scores', io)

@@ -126,7 +126,9 @@ async function headOf(csv: Blob): Promise<{ columns: Columns; head: number }> {
   const reader = createCsvReader(new Blob([bytes]).stream(), { delimiter: ',', at: 0, mostBytes: MOST_HEAD })
   const first = await reader.next().catch(() => null)
   const head = first?.end ?? 0
-  const columns = readColumns(new TextDecoder().decode(bytes.subarray(0, head)).replace(/[\r\n]+$/, ''))
+  const columns = readColumns(
+    new TextDecoder().decode(bytes.subarray(0, head)).replace(/(?:\r\n|[\r\n])$/, ''),
+  )
   if (!('wrong' in columns)) return { columns, head }
   throw new CordboardError('bad_request', `CSV: ${columns.wrong}`, { fix: columns.fix })
 }
