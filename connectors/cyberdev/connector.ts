@@ -356,9 +356,13 @@ const LOOK = 'Look at one with: cordboard backend <connection> calls list'
 
 /** A rerun goes by another id: it is sent once more, on the word of whoever has looked. */
 const notKnown = () =>
-  new CordboardError('ambiguous', 'It is not known whether CyberDev got this call: its list shows no id of ours', {
-    fix: `${LOOK}; where the search finds calls by our ids, set trustSearch: true, else look for the call and rerun it if it is missing`,
-  })
+  new CordboardError(
+    'ambiguous',
+    'It is not known whether CyberDev got this call: its list shows no id of ours',
+    {
+      fix: `${LOOK}; where the search finds calls by our ids, set trustSearch: true, else look for the call and rerun it if it is missing`,
+    },
+  )
 
 const unseen = () =>
   new CordboardError('config', 'CyberDev finds a finished call for our id, and no field of it shows the id', {

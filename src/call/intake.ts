@@ -63,7 +63,10 @@ const shape = {
   recording: hints.optional(),
 }
 
-export const intakeCall = z.strictObject(shape)
+export const intakeCall = z.strictObject(shape, {
+  error: ({ code }) =>
+    code === 'unrecognized_keys' ? `expected one of ${Object.keys(shape).join(', ')}` : undefined,
+})
 export type IntakeCall = z.output<typeof intakeCall>
 
 /** A file in the media store. */

@@ -62,7 +62,11 @@ export async function poll(running: Running): Promise<Outcome> {
  * What is stored goes out again where a service is asked for more of it: where transcripts leave redacted, this one does too.
  * What else a part holds, its raw form above all, may say the same in other words and stays.
  */
-async function handedBack({ deps, connection }: Running, submission: SubmissionRow, got: Parts): Promise<Parts> {
+async function handedBack(
+  { deps, connection }: Running,
+  submission: SubmissionRow,
+  got: Parts,
+): Promise<Parts> {
   if (!leavesRedacted(connection) || Object.keys(got).length === 0) return got
   const call = callOf(await callRow(deps, submission.call_id))
   const parts = Object.entries(got).map(([name, { language, transcript }]) => [

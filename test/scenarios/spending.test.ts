@@ -24,6 +24,16 @@ const flow = (change: Record<string, unknown> = {}) => ({
 const given = (it: Installation) => [XOSUM, TRANSCRIPTO].map((id) => it.held(id, 'submission').length)
 const timeline = async (it: Installation) =>
   (await it.store.db.selectFrom('attempts').select('says').execute()).map(({ says }) => says).join('\n')
+/** What the one call shows, and not its deliveries. */
+const notes = async (it: Installation) =>
+  (
+    await it.store.db
+      .selectFrom('attempts')
+      .select('says')
+      .where('outcome', '=', 'note')
+      .where('call_id', '=', (await onlyCall(it)).id)
+      .execute()
+  ).map(({ says }) => says)
 const onlyCall = async (it: Installation) => {
   const { id } = await it.store.db.selectFrom('calls').select('id').executeTakeFirstOrThrow()
   return callRow(it.deps, id)
@@ -55,6 +65,10 @@ test('calls of a number that refused are written without an analysis, however th
   expect([await it.calls(), given(it), it.crm('call')]).toEqual([[['done', null]], [0, 0], 1])
   expect(await timeline(it)).toContain('not analysed: the outside number is on the list')
   expect((await explainFlow(it.deps, await onlyCall(it))).forbidden).toMatch(/on the list/)
+  // However many of its webhooks were read after that.
+  expect(await notes(it)).toEqual([
+    expect.stringContaining('not analysed: the outside number is on the list'),
+  ])
 
   await it.play('sandbox-twilio', await sampleCall(it.now()))
   await it.settle(3_600_000)

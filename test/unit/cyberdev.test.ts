@@ -314,6 +314,7 @@ test('people list calls by status and text', async () => {
     file: () => {
       throw new Error('none was given')
     },
+    redact: (text) => text,
   }
   expect(await list?.run(input, operation as never)).toEqual({ data: [], total: 0 })
   expect(asked).toEqual(['GET /api/v1/calls?status=completed&search_query=refund&offset=0&limit=20'])
