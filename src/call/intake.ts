@@ -76,6 +76,7 @@ export const storedFile = z.object({
   hash: z.string().describe('SHA-256 in hex'),
   format: recording.shape.format,
   channels: recording.shape.channels,
+  durationMs: recording.shape.durationMs,
 })
 export type StoredFile = z.output<typeof storedFile>
 

@@ -1,4 +1,7 @@
 import { expect, test } from 'vitest'
+import type { Call } from '../../src/call/call.ts'
+import { callOf } from '../../src/pipeline/call-row.ts'
+import { lengthOf, spentToday } from '../../src/pipeline/daily-cap.ts'
 import { explainFlow } from '../../src/pipeline/explain.ts'
 import { rerunCall } from '../../src/pipeline/rerun.ts'
 import { callRow } from '../../src/pipeline/round.ts'
@@ -151,6 +154,35 @@ test('the minutes of a day are used up: the next service is asked, and alone it 
   await it.settle(24 * 3_600_000)
   expect(given(it).reduce((sum, n) => sum + n, 0)).toBe(7)
   expect(it.crm('call')).toBe(7)
+})
+
+test('a recording of which nobody says how long it is counts by its size, or for a minute', async () => {
+  const vendors = { ...GENERIC, ...sandboxVendors('transcripto', 'hubspot', 'xosum') }
+  const settings = { [TRANSCRIPTO]: { minutesPerDay: 2 } }
+  await using it = await install({ settings, vendors, flows: [flow({ from: ['pbx'] })] })
+  await it.send('pbx', ended('c', {}))
+  await it.settle(600_000)
+  const call = (recording: object) =>
+    ({ recordings: [{ key: 'r', state: 'ready', ...recording }] }) as unknown as Call
+  expect(
+    [{}, { bytes: 4_000 }, { bytes: 64_000, format: 'wav', channels: 2 }, { durationMs: 5, bytes: 9 }].map(
+      (recording) => lengthOf(call(recording)),
+    ),
+  ).toEqual([60_000, 1_000, 2_000, 5])
+  expect(lengthOf(await onlyCall(it).then(callOf))).toBe(60_000)
+})
+
+test('what was handed over and failed there was given all the same; what was refused was not', async () => {
+  await using it = await install({ flows: [flow()] })
+  await it.play('sandbox-twilio', await sampleCall(it.now()))
+  await it.settle(600_000)
+  const spent = await spentToday(it.deps, TRANSCRIPTO)
+  expect(spent).toBeGreaterThan(0)
+  const submissions = it.store.db.updateTable('submissions')
+  await it.store.atomic([], [submissions.set({ state: 'failed' })])
+  expect(await spentToday(it.deps, TRANSCRIPTO)).toBe(spent)
+  await it.store.atomic([], [submissions.set({ submitted_at: null })])
+  expect(await spentToday(it.deps, TRANSCRIPTO)).toBe(0)
 })
 
 test('which way a call goes is told of every flow and every service', async () => {
