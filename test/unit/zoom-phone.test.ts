@@ -242,7 +242,8 @@ describe('a call', () => {
   })
 
   it('of a pause tags the call, where its form is that of its siblings', () => {
-    const paused = (object: object) => JSON.stringify({ event: 'phone.recording_paused', payload: { object } })
+    const paused = (object: object) =>
+      JSON.stringify({ event: 'phone.recording_paused', payload: { object } })
     const [event] = read(paused({ id: 'c71b', call_id: '7239106517459834881' }))
     expect(event).toMatchObject({ key: 'recording:c71b:paused', facts: { tags: ['recording-paused'] } })
     // It says nothing of how the call stands or of its recording.
