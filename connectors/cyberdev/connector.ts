@@ -17,6 +17,7 @@ import * as api from './client.ts'
 import {
   at,
   carries,
+  carriesLike,
   metadataCsv,
   toAnalysis,
   toMetadata,
@@ -65,14 +66,19 @@ const analysis: AnalysisRole<Config> = {
 
   /** By our own id, which travels as partner_call_id: no answer names the call that it made. */
   async find({ name, state }, ctx) {
-    const found = await search(name, undefined, ctx)
-    if (!found) stillHidden(uploadState.safeParse(state).data, ctx)
-    return found ? name : null
+    const { item, isHidden } = await search(name, undefined, ctx)
+    if (item) return name
+    if (isHidden) throw notKnown()
+    const kept = uploadState.safeParse(state).data
+    stillHidden(kept, ctx)
+    if (kept?.askedAt !== undefined) await provenAbsent(name, ctx)
+    return null
   },
 
   async poll(ref, ctx) {
     const { results, pollMs } = ctx.config
-    const item = await search(ref, 'completed', ctx)
+    const { item, isHidden } = await search(ref, 'completed', ctx)
+    if (isHidden) throw unseen()
     if (item && results) return { state: 'done', parts: { analysis: toAnalysis(item, results) } }
     if (item) {
       throw new CordboardError(
@@ -84,7 +90,7 @@ const analysis: AnalysisRole<Config> = {
         },
       )
     }
-    const failed = await search(ref, 'failed', ctx)
+    const { item: failed } = await search(ref, 'failed', ctx)
     if (!failed) return { state: 'working', afterMs: pollMs }
     const why = at(failed, results?.failure)
     return { state: 'failed', reason: typeof why === 'string' ? scrub(why) : 'no reason is given' }
@@ -103,10 +109,15 @@ const analysis: AnalysisRole<Config> = {
       const kept = stateOf(batch.batchId, batch.state)
       if (kept?.askedAt !== undefined) {
         // The file is taken whole or not at all: one call that is there says it of all.
+        let isAnyHidden = false
         for (const { name } of batch.many.slice(0, ASKED_FOR)) {
-          if (await search(name, undefined, ctx)) return verdicts
+          const { item, isHidden } = await search(name, undefined, ctx)
+          if (item) return verdicts
+          isAnyHidden ||= isHidden
         }
+        if (isAnyHidden) throw notKnown()
         stillHidden(kept, ctx)
+        await provenAbsent(batch.many[0]?.name ?? '', ctx)
       }
       await handOver(batchFile(batch, ctx.config), batch.state, ctx)
       return verdicts
@@ -308,18 +319,55 @@ const isCode = (error: unknown, code: ErrorCode): boolean =>
 
 // ── Looking it up ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-async function search(name: string, status: Status | undefined, ctx: Context): Promise<CallItem | null> {
+interface Searched {
+  item: CallItem | null
+  /** Something was found for our id that shows neither it nor another id of ours. */
+  isHidden: boolean
+}
+
+async function search(name: string, status: Status | undefined, ctx: Context): Promise<Searched> {
+  let isHidden = false
   for (let page = 0; page < SEARCH_PAGES; page += 1) {
     const asked = { search: name, offset: page * PAGE, limit: PAGE, status }
     const { data, total } = await api.listCalls(asked, ctx)
     const ours = data.find((item) => carries(item, name))
-    if (ours) return ours
+    if (ours) return { item: ours, isHidden: false }
     const [only] = data
-    if (ctx.config.trustSearch && page === 0 && total === 1 && only) return only
-    if (data.length === 0 || (page + 1) * PAGE >= total) return null
+    if (ctx.config.trustSearch && page === 0 && total === 1 && only) return { item: only, isHidden: false }
+    // A search that also finds what is only similar shows other ids of ours.
+    if (data.some((item) => carriesLike(item, name))) return { item: null, isHidden: false }
+    isHidden ||= data.length > 0
+    if (data.length === 0 || (page + 1) * PAGE >= total) break
   }
-  return null
+  return { item: null, isHidden }
 }
+
+/**
+ * That the search finds nothing says something only where calls are known to be found by our ids. Where the newest calls of
+ * the list show none, a call that got there would not be found either: to send it again might be to pay for it twice.
+ */
+async function provenAbsent(name: string, ctx: Context): Promise<void> {
+  if (ctx.config.trustSearch) return
+  const { data } = await api.listCalls({ offset: 0, limit: PAGE }, ctx)
+  if (data.length > 0 && !data.some((item) => carriesLike(item, name))) throw notKnown()
+}
+
+const LOOK = 'Look at one with: cordboard backend <connection> calls list'
+
+/** A rerun goes by another id: it is sent once more, on the word of whoever has looked. */
+const notKnown = () =>
+  new CordboardError(
+    'ambiguous',
+    'It is not known whether CyberDev got this call: its list shows no id of ours',
+    {
+      fix: `${LOOK}; where the search finds calls by our ids, set trustSearch: true, else look for the call and rerun it if it is missing`,
+    },
+  )
+
+const unseen = () =>
+  new CordboardError('config', 'CyberDev finds a finished call for our id, and no field of it shows the id', {
+    fix: `${LOOK} --search <id>; where only the one call is found, set trustSearch: true and restart`,
+  })
 
 /** What may have been sent a moment ago need not show yet: it is looked for again before it is sent again. */
 function stillHidden(state: UploadState | undefined, { config, now }: Context): void {

@@ -173,11 +173,27 @@ const unfit = (why: string, fix?: string) =>
 const MOST_LEAVES = 10_000
 
 /** Whether a field of the call, whichever it is, holds this text: which one shows partner_call_id is not documented. */
-export function carries(item: CallItem, text: string): boolean {
+export const carries = (item: CallItem, text: string): boolean => holds(item, (value) => value === text)
+
+/** Whether a field holds an id of our making, if not this one. */
+export function carriesLike(item: CallItem, id: string): boolean {
+  const ours = /^[a-z]+_(?=[0-9A-Z]+$)/.exec(id)?.[0]
+  if (ours === undefined) return false
+  return holds(
+    item,
+    (value) =>
+      typeof value === 'string' &&
+      value.length === id.length &&
+      value.startsWith(ours) &&
+      /^[0-9A-Z]+$/.test(value.slice(ours.length)),
+  )
+}
+
+function holds(item: CallItem, isIt: (value: unknown) => boolean): boolean {
   const left: unknown[] = [item]
   for (let seen = 0; left.length > 0 && seen < MOST_LEAVES; seen += 1) {
     const value = left.pop()
-    if (value === text) return true
+    if (isIt(value)) return true
     if (typeof value === 'object' && value !== null) left.push(...Object.values(value).slice(0, MOST_LEAVES))
   }
   return false

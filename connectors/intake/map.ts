@@ -71,12 +71,13 @@ function factsOf(
 }
 
 /** What the bytes say goes before what the sender says. */
-function uploaded({ mediaId, bytes, format, channels }: StoredFile): Partial<Recording> {
+function uploaded({ mediaId, bytes, format, channels, durationMs }: StoredFile): Partial<Recording> {
   return {
     mediaId,
     bytes,
     ...(format === undefined ? {} : { format }),
     ...(channels === undefined ? {} : { channels }),
+    ...(durationMs === undefined ? {} : { durationMs }),
   }
 }
 

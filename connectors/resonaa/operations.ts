@@ -6,7 +6,7 @@ import {
   operationFor,
 } from '../../src/connector/contract.ts'
 import { utf8 } from '../../src/connector/encoding.ts'
-import { asObject, parseJson } from '../../src/connector/json.ts'
+import { asObject, mapTexts, parseJson } from '../../src/connector/json.ts'
 import { readJson } from '../../src/connector/read.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { addCall, addCallByUrl, postForm, postJson } from './client.ts'
@@ -104,7 +104,10 @@ export const operations: Operations<Config> = {
       docs,
       changes: 'costs',
       input: z.object({ fields }),
-      run: async (input, ctx) => shown(await postJson('/api/tickets/upload', given(input.fields), ctx), ctx),
+      run: async (input, ctx) => {
+        const fields = asObject(mapTexts(given(input.fields), ctx.redact)) ?? {}
+        return shown(await postJson('/api/tickets/upload', fields, ctx), ctx)
+      },
     }),
   },
   chat: {

@@ -18,6 +18,7 @@ import {
   type LiveName,
   toElementEvents,
   toLiveEvent,
+  toPausedEvent,
   toProgressEvent,
   toRecordingEvent,
   toVoicemailEvent,
@@ -99,6 +100,9 @@ function read(event: string, object: unknown, ctx: MapContext<Config>): Received
     const state = event === 'phone.recording_started' ? 'pending' : 'failed'
     return { events: [toProgressEvent(state, readAs(recordingProgress, object, what), ctx)] }
   }
+  // What this event's object holds is shown nowhere that was read: where it is as its siblings', the call is tagged.
+  const paused = event === 'phone.recording_paused' ? recordingProgress.safeParse(object).data : undefined
+  if (paused) return { events: [toPausedEvent(paused)] }
   if (event === 'phone.voicemail_received') {
     return { events: [toVoicemailEvent(readAs(voicemail, object, what), ctx)] }
   }

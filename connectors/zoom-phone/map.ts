@@ -282,6 +282,16 @@ export function toProgressEvent(
   }
 }
 
+/** By this tag a flow's `noAnalysis` knows calls of which something was not to be recorded. */
+export function toPausedEvent(read: { id: string; call_id: string }): CallEvent {
+  return {
+    key: `recording:${read.id}:paused`,
+    ...idsOf(read.call_id),
+    phase: 'answered',
+    facts: { tags: ['recording-paused'] },
+  }
+}
+
 export function toVoicemailEvent(read: Voicemail, ctx: Context): CallEvent {
   const recording = recordingOf(`${VOICEMAIL}${read.id}`, 'ready', read, ctx)
   const { tracks: _, ...alone } = recording

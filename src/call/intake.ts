@@ -63,7 +63,10 @@ const shape = {
   recording: hints.optional(),
 }
 
-export const intakeCall = z.strictObject(shape)
+export const intakeCall = z.strictObject(shape, {
+  error: ({ code }) =>
+    code === 'unrecognized_keys' ? `expected one of ${Object.keys(shape).join(', ')}` : undefined,
+})
 export type IntakeCall = z.output<typeof intakeCall>
 
 /** A file in the media store. */
@@ -73,6 +76,7 @@ export const storedFile = z.object({
   hash: z.string().describe('SHA-256 in hex'),
   format: recording.shape.format,
   channels: recording.shape.channels,
+  durationMs: recording.shape.durationMs,
 })
 export type StoredFile = z.output<typeof storedFile>
 

@@ -16,7 +16,13 @@ export function redactTranscript(
     AGENT: [call.agent?.name, ...call.legs.map((leg) => leg.agent?.name)],
     CUSTOMER: [call.customer?.name],
   })
-  return { turns: transcript.turns.map((turn) => ({ ...turn, text: redact(turn.text) })) }
+  return {
+    turns: transcript.turns.map((turn) => ({
+      ...turn,
+      ...(turn.label === undefined ? {} : { label: redact(turn.label) }),
+      text: redact(turn.text),
+    })),
+  }
 }
 
 /** The same for texts that belong together, given names by the tag that stands for them. */

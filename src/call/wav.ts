@@ -48,6 +48,18 @@ export function readWavHeader(head: Uint8Array): WavFormat | null {
   return null
 }
 
+const LONGEST_MS = 7 * 86_400_000
+
+/** How long a file of so many bytes plays, by its head; undefined where that does not say, or cannot be. */
+export function wavLengthMs(head: Uint8Array, bytes: number): number | undefined {
+  const found = readWavHeader(head)
+  if (!found || found.encoding === 'other' || found.bits === 0) return undefined
+  const { channels, rate, bits, dataAt, dataBytes } = found
+  const perSecond = channels * rate * Math.ceil(bits / 8)
+  const ms = Math.round((Math.min(dataBytes, bytes - dataAt) / perSecond) * 1000)
+  return ms >= 0 && ms <= LONGEST_MS ? ms : undefined
+}
+
 /** Reads one sample as a number from -1 to 1; null for kinds that phone systems do not write. */
 export function sampleReader({ encoding, bits }: WavFormat): ((view: DataView, at: number) => number) | null {
   if (encoding === 'pcm' && bits === 8) return (view, at) => (view.getUint8(at) - 128) / 128

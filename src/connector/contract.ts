@@ -365,6 +365,8 @@ export interface GivenFile {
 export interface OperationContext<Config> extends ConnectorContext<Config> {
   /** Throws `bad_request` when none was given. */
   file(): GivenFile
+  /** A conversation as it may leave: without numbers and addresses where the connection’s transcripts leave redacted. */
+  redact(text: string): string
 }
 
 /**

@@ -59,6 +59,15 @@ export function asObject(value: unknown): Record<string, unknown> | null {
     : null
 }
 
+/** The same with every text in it changed; names of members stay. */
+export function mapTexts(value: unknown, change: (text: string) => string): unknown {
+  if (typeof value === 'string') return change(value)
+  if (Array.isArray(value)) return value.map((item) => mapTexts(item, change))
+  const object = asObject(value)
+  if (!object) return value
+  return Object.fromEntries(Object.entries(object).map(([name, item]) => [name, mapTexts(item, change)]))
+}
+
 const QUOTE = 0x22
 const COMMA = 0x2c
 const MINUS = 0x2d

@@ -1,5 +1,5 @@
 import { type IntakeCall, intakeCall, type StoredFile } from '../call/intake.ts'
-import { parseJson } from '../connector/json.ts'
+import { asObject, parseJson } from '../connector/json.ts'
 import { asCordboardError, CordboardError } from '../errors.ts'
 import { type Ids, keepFile } from '../pipeline/audio-file.ts'
 import type { Bodies } from '../pipeline/body.ts'
@@ -46,10 +46,16 @@ function asRequest<T>(read: () => T): T {
   }
 }
 
+const isNamed = (value: unknown) => Object.hasOwn(asObject(value) ?? {}, 'connection')
+
 export function readCall(value: unknown): IntakeCall {
   const read = intakeCall.safeParse(value)
   if (read.success) return read.data
-  throw unfit(problemsIn(read.error, value, 'call'))
+  const error = unfit(problemsIn(read.error, value, 'call'))
+  if (!isNamed(value)) throw error
+  throw new CordboardError(error.code, error.message, {
+    fix: 'Name the connection in the address: ?connection=…',
+  })
 }
 
 /** The form: `call` (JSON) and `file`, each once, in any order. When anything is wrong, the file is not kept. */

@@ -85,7 +85,9 @@ export async function refuseParameters(
 /** Of what was `given`, what does not fit. `target` is named where the whole of it is meant. */
 export function problemsIn(error: z.core.$ZodError, given: unknown, target: string): Problem[] {
   return error.issues.flatMap((issue): Problem[] => {
-    const expected = issue.message.replace(/^[A-Z][\w ]*: /, '')
+    // Unless the schema says which names there are.
+    const isUnsaid = issue.code === 'unrecognized_keys' && issue.message.startsWith('Unrecognized key')
+    const expected = isUnsaid ? 'expected no such member' : issue.message.replace(/^[A-Z][\w ]*: /, '')
     const path = issue.path.map(String)
     const names = issue.code === 'unrecognized_keys' ? issue.keys : [path.join('.') || target]
     return names.map((name) => ({

@@ -1,6 +1,7 @@
 import { audioFormat, HEAD_BYTES } from '../call/audio-format.ts'
 import { newId } from '../call/ids.ts'
 import type { StoredFile } from '../call/intake.ts'
+import { wavLengthMs } from '../call/wav.ts'
 import { asCordboardError, CordboardError } from '../errors.ts'
 import type { Deps } from './deps.ts'
 import { keepUpload } from './uploads.ts'
@@ -36,7 +37,8 @@ export async function keepFile(
     pieces.push(value)
     bytes += value.length
   }
-  const kind = audioFormat(joined(pieces, bytes))
+  const head = joined(pieces, bytes)
+  const kind = audioFormat(head)
   if (!kind) {
     await reader.cancel().catch(() => undefined)
     throw new CordboardError(
@@ -63,7 +65,8 @@ export async function keepFile(
     const error = asCordboardError(thrown)
     throw error.code === 'too_large' ? tooLargeFile() : error
   })
-  return { ...kept, ...kind }
+  const durationMs = kind.format === 'wav' ? wavLengthMs(head, kept.bytes) : undefined
+  return { ...kept, ...kind, ...(durationMs === undefined ? {} : { durationMs }) }
 }
 
 const tooLargeFile = () =>

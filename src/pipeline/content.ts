@@ -51,6 +51,10 @@ export function chooseContent(
   }
 }
 
+/** Whether transcripts go to this connection only with what names people taken out: it says so, else its connector does. */
+export const leavesRedacted = ({ connector, settings, redact }: Connection): boolean =>
+  redact ?? connector.analysis?.accepts(settings).redacted ?? false
+
 interface FittingAudio {
   recording: Recording
   audio: AcceptedAudio
@@ -60,12 +64,12 @@ interface FittingAudio {
 
 /** What of a call a backend takes, or why it takes nothing of it: "takes audio, and this call has none". */
 export function fitting(
-  { connector, settings, redact }: Connection,
+  connection: Connection,
   { transcript, medium, ...call }: Call,
 ): { text: Transcript; isRedacted: boolean } | FittingAudio | string {
-  const accepts = connector.analysis?.accepts(settings)
+  const accepts = connection.connector.analysis?.accepts(connection.settings)
   const takesText = accepts?.text === true || (accepts?.text === 'chats' && medium === 'text')
-  if (transcript && takesText) return { text: transcript, isRedacted: redact ?? accepts.redacted ?? false }
+  if (transcript && takesText) return { text: transcript, isRedacted: leavesRedacted(connection) }
   const audio = accepts?.audio
   const ready = readyRecordings(call)
   if (!audio || ready.length === 0)

@@ -1,4 +1,4 @@
-import type { Call } from '../call/call.ts'
+import type { Call, Recording } from '../call/call.ts'
 import type { Connection } from '../config/model.ts'
 import { CordboardError } from '../errors.ts'
 import { readyRecordings } from './content.ts'
@@ -16,10 +16,26 @@ const MINUTE_MS = 60_000
 /** After midnight calls do not all come back in the same second. */
 const SPREAD_MS = 60_000
 
+/** Bytes a second of telephone audio, for recordings of which nobody says how long they are: rather too few than too many. */
+const PLAIN_RATE = 16_000
+const PACKED_RATE = 4_000
+const PLAIN: readonly unknown[] = ['wav', 'aiff', 'au'] satisfies Recording['format'][]
+
 /** What a call counts for: its recording, else its conversation. */
 export function lengthOf(call: Call): number {
   const [best] = readyRecordings(call)
-  return best?.durationMs ?? call.talkMs ?? call.totalMs ?? 0
+  return knownLength(call) ?? (best ? guessed(best) : 0)
+}
+
+function knownLength(call: Call): number | undefined {
+  const [best] = readyRecordings(call)
+  return best?.durationMs ?? call.talkMs ?? call.totalMs
+}
+
+/** By its size; a minute where nobody knows even that, so that no cap is passed by for want of a figure. */
+function guessed({ bytes, format, channels = 1 }: Recording): number {
+  if (bytes === undefined) return MINUTE_MS
+  return Math.round((bytes / (PLAIN.includes(format) ? PLAIN_RATE * channels : PACKED_RATE)) * 1000)
 }
 
 /** Given to the connection since midnight UTC, in ms. */
@@ -33,7 +49,8 @@ export async function spentToday(
     .select((eb) => eb.fn.sum<number | null>('audio_ms').as('ms'))
     .where('connection', '=', connection)
     .where('created_at', '>=', midnight)
-    .where('state', '!=', 'failed')
+    // What was handed over and came to nothing was given all the same.
+    .where((is) => is.or([is('state', '!=', 'failed'), is('submitted_at', 'is not', null)]))
     .executeTakeFirst()
   return Number(row?.ms ?? 0)
 }
@@ -49,7 +66,8 @@ export async function overCap(
   const { minutesPerDay } = connection
   if (minutesPerDay === undefined) return null
   const cap = minutesPerDay * MINUTE_MS
-  const length = lengthOf(call)
+  // A guess is no reason to keep a call back for good: at most it takes a day by itself.
+  const length = Math.min(lengthOf(call), knownLength(call) === undefined ? cap : Number.POSITIVE_INFINITY)
   const isTooLong = length > cap
   if (!isTooLong && (await spentToday(deps, connection.id)) + length <= cap) return null
 

@@ -16,6 +16,7 @@ import { countMissed } from './missed.ts'
 import { planCall } from './plan.ts'
 import { type Group, idsOf, resolve } from './resolve.ts'
 import { type Follow, newStep, type Outcome, type Running } from './step.ts'
+import { noteOnce } from './timeline.ts'
 
 /**
  * merge: what a delivery says becomes events; the events of a call are folded into the Call; when it is ready, the next
@@ -200,6 +201,8 @@ async function mergeOne(running: Running, group: Group, delivery: DeliveryRow | 
           .where('id', '=', id)
       : db.insertInto('calls').values({ ...first, ...values }),
     ...plan.queries,
+    // Nothing else of the call would tell why no service has it.
+    ...(plan.says === undefined ? [] : await noteOnce(running, id, plan.says)),
   ]
   let shift = row?.generation ?? 0
   for (const other of others) {

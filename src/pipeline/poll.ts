@@ -1,6 +1,9 @@
+import { redactTranscript } from '../call/redact.ts'
 import type { Polled } from '../connector/contract.ts'
 import { asCordboardError, CordboardError } from '../errors.ts'
 import type { SubmissionRow } from '../store/schema.ts'
+import { callOf } from './call-row.ts'
+import { leavesRedacted } from './content.ts'
 import { nextBackend, passOn, writeWithout } from './fail-over.ts'
 import { openIssue } from './issues.ts'
 import { finish, type Parts, partsOf, resultsOf, takeParts } from './results.ts'
@@ -31,7 +34,7 @@ export async function poll(running: Running): Promise<Outcome> {
   const got = partsOf(await resultsOf(running, submission.id))
   let polled: Polled
   try {
-    polled = await role.poll(submission.ref, running.context(), got)
+    polled = await role.poll(submission.ref, running.context(), await handedBack(running, submission, got))
   } catch (thrown) {
     const error = asCordboardError(thrown)
     const isGivenUp = judge(error, step, deps.now(), deps.random).state === 'dead'
@@ -53,6 +56,27 @@ export async function poll(running: Running): Promise<Outcome> {
   const afterMs =
     polled.state === 'partly' ? polled.afterMs : (role.pollAfterMs?.(connection.settings) ?? POLL_MS)
   return { again: deps.now() + afterMs, ...taken }
+}
+
+/**
+ * What is stored goes out again where a service is asked for more of it: where transcripts leave redacted, this one does too.
+ * What else a part holds, its raw form above all, may say the same in other words and stays.
+ */
+async function handedBack(
+  { deps, connection }: Running,
+  submission: SubmissionRow,
+  got: Parts,
+): Promise<Parts> {
+  if (!leavesRedacted(connection) || Object.keys(got).length === 0) return got
+  const call = callOf(await callRow(deps, submission.call_id))
+  const parts = Object.entries(got).map(([name, { language, transcript }]) => [
+    name,
+    {
+      ...(language === undefined ? {} : { language }),
+      ...(transcript === undefined ? {} : { transcript: redactTranscript(transcript, call) }),
+    },
+  ])
+  return Object.fromEntries(parts)
 }
 
 /** The parts that are there are written; what comes later re-arms the writing on the same record. */

@@ -1,6 +1,6 @@
 import type { Flow } from '../config/model.ts'
 import { CordboardError, type ErrorCode } from '../errors.ts'
-import type { CallRow } from '../store/schema.ts'
+import type { CallRow, StepRow } from '../store/schema.ts'
 import type { Trouble } from './audio-source.ts'
 import { needsCheck } from './breaker.ts'
 import { nextBackend, passOn, writeWithout } from './fail-over.ts'
@@ -20,6 +20,10 @@ const SHOWS_UP_MS = 3_600_000
 /** While the phone system lets nobody in, calls that need a recording of it look again this often. */
 const LOOKS_AGAIN_MS = 60_000
 
+/** Whether a backend that is merely down has had its attempts: the next one is asked, where there is one. */
+export const isTired = (error: CordboardError, step: Pick<StepRow, 'attempts'>): boolean =>
+  DOWN.has(error.code) && step.attempts + 1 >= PATIENCE
+
 /** What becomes of a call that could not be handed over, by whose fault it was and whether anybody else takes it. */
 export async function refused(
   running: Running,
@@ -32,8 +36,7 @@ export async function refused(
   if (trouble) return withoutRecording(running, flow, call, trouble)
   const asked = { callId: call.id, generation: step.generation }
   const { state } = judge(error, step, deps.now(), deps.random)
-  const isTired = DOWN.has(error.code) && step.attempts + 1 >= PATIENCE
-  if (state === 'dead' || isTired || RECOVERS.has(error.code)) {
+  if (state === 'dead' || isTired(error, step) || RECOVERS.has(error.code)) {
     const next = await nextBackend(deps, flow, asked)
     if (next !== undefined) return { passedOn: error, ...passOn(running, flow, asked, next, error) }
   }

@@ -10,7 +10,7 @@ import { lengthOf, overCap } from './daily-cap.ts'
 import type { Deps } from './deps.ts'
 import { gatherOf, join, leave, verdictOf } from './gather.ts'
 import { whyNotAnalysed } from './plan.ts'
-import { notNow, refused, unanalysed } from './refused.ts'
+import { isTired, notNow, refused, unanalysed } from './refused.ts'
 import { doubtOf, stableName, submissionId } from './restored.ts'
 import { callRow, laterRound } from './round.ts'
 import { lookUp, mayHaveGot, send, sendOnce } from './send.ts'
@@ -61,19 +61,23 @@ export async function submit(running: Running): Promise<Outcome> {
   if (capped) return capped
   // Outside of what may be refused: when the call has changed by now, the step starts over.
   const submission = known ?? (await intend(running, row, flow, role, what, lengthOf(call)))
-  const named = (name: string): SubmitRequest => ({
+  const named = (name: string, checkpoint = submission.checkpoint): SubmitRequest => ({
     submissionId: submission.id,
     name,
     call,
     ...content.of(name),
-    ...(submission.checkpoint === null ? {} : { state: JSON.parse(submission.checkpoint) as unknown }),
+    ...(checkpoint === null ? {} : { state: JSON.parse(checkpoint) as unknown }),
   })
   const own = stableName(submission.id)
   // Of an attempt whose end nobody saw. The whole id is what a version that works beside this one calls its file.
   const before = known ? [own, known.id] : await forgotten(running, row, what)
   let sent: Submitted
   try {
-    const found = await lookUp(running, role, before.map(named))
+    const found = await lookUp(
+      running,
+      role,
+      before.map((name) => named(name)),
+    )
     if (!role.find && (await mayHaveGot(deps, row, known))) throw notKnown(running)
     // The size of a row must be exact before: what is converted is handed over by itself.
     const gather = found === null && !content.isMade ? gatherOf(running) : null
@@ -82,10 +86,35 @@ export async function submit(running: Running): Promise<Outcome> {
     else if (role.find) sent = await send(running, role, named(own))
     else sent = await sendOnce(running, role, named(own), () => (trouble ?? spoiled) !== undefined)
   } catch (thrown) {
-    return refused(running, flow, row, spoiled ?? asCordboardError(thrown), trouble)
+    const error = spoiled ?? asCordboardError(thrown)
+    const found = trouble ? null : await gotAfterAll(running, role, submission.id, named, error)
+    if (found === null) return refused(running, flow, row, error, trouble)
+    sent = { ref: found }
   }
   const measured = conversation === null ? submission.conversation : JSON.stringify(conversation)
   return submitted(running, role, { ...submission, conversation: measured }, sent)
+}
+
+/**
+ * Before another service is asked: the last attempt may have got through although its answer got lost, and two services
+ * would be paid for one call. Where that cannot be found out now, the call goes on.
+ */
+async function gotAfterAll(
+  running: Running,
+  role: AnalysisRole<unknown>,
+  id: string,
+  named: (name: string, checkpoint: string | null) => SubmitRequest,
+  error: CordboardError,
+): Promise<string | null> {
+  if (!role.find || !isTired(error, running.step) || running.signal.aborted) return null
+  const { db } = running.deps.store
+  const now = await db.selectFrom('submissions').select('checkpoint').where('id', '=', id).executeTakeFirst()
+  try {
+    return await lookUp(running, role, [named(stableName(id), now?.checkpoint ?? null)])
+  } catch (thrown) {
+    if (!(thrown instanceof CordboardError)) throw thrown
+    return null
+  }
 }
 
 function notKnown({ connection }: Running): CordboardError {
@@ -178,10 +207,26 @@ async function takeUp(
 ): Promise<Outcome> {
   if ('wait' in gathered) return gathered.wait
   if ('ref' in gathered) return submitted(running, role, submission, { ref: gathered.ref })
+  const { failed, trouble } = gathered
+  const content = chooseContent(running, callOf(call), {
+    troubled: () => undefined,
+    spoiled: () => undefined,
+  })
+  if (!trouble && !('refused' in content)) {
+    const named = (name: string, checkpoint: string | null): SubmitRequest => ({
+      submissionId: submission.id,
+      name,
+      call: callOf(call),
+      ...content.of(name),
+      ...(checkpoint === null ? {} : { state: JSON.parse(checkpoint) as unknown }),
+    })
+    const found = await gotAfterAll(running, role, submission.id, named, failed)
+    if (found !== null) return submitted(running, role, submission, { ref: found })
+  }
   const forbidden = whyNotAnalysed(flow, callOf(call))
   const outcome =
     forbidden === null
-      ? await refused(running, flow, call, gathered.failed, gathered.trouble)
+      ? await refused(running, flow, call, failed, trouble)
       : unanalysed(running, flow, call, forbidden)
   return { ...outcome, queries: [...(outcome.queries ?? []), leave(running, submission.id)] }
 }

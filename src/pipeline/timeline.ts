@@ -43,7 +43,7 @@ export async function noteOnce(running: Running, callId: string, says: string): 
     .where('says', '=', says)
     .limit(1)
     .execute()
-  return known.length > 0 ? [] : [note(running, says)]
+  return known.length > 0 ? [] : [note({ ...running, step: { ...running.step, call_id: callId } }, says)]
 }
 
 /** The error as one line. What an unexpected error says may hold data, so only its kind is told. */

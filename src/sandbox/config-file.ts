@@ -1,12 +1,12 @@
 import { writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, extname, join } from 'node:path'
 import { loadConnector } from '../../connectors/index.ts'
 import { type JsonSchema, ownSchema, property, secretKind } from '../config/own-keys.ts'
 import type { SandboxWorld } from './world.ts'
 
 /**
- * Writes the sandbox company as an operator would write a real one: a JSON configuration whose secrets are references,
- * and a .env beside it that holds them.
+ * Writes the sandbox company as an operator would write a real one: a configuration whose secrets are references (JSON, or a module
+ * where the name of the file is not that of JSON), and a .env beside it that holds them.
  */
 export async function writeSandboxConfig(
   world: SandboxWorld,
@@ -26,10 +26,8 @@ export async function writeSandboxConfig(
     referring.push([id, Object.fromEntries(written)])
   }
   const envFile = join(dirname(file), '.env')
-  await writeFile(
-    file,
-    `${JSON.stringify({ ...rest, connections: Object.fromEntries(referring) }, null, 2)}\n`,
-  )
+  const json = JSON.stringify({ ...rest, connections: Object.fromEntries(referring) }, null, 2)
+  await writeFile(file, extname(file) === '.json' ? `${json}\n` : `export default ${json}\n`)
   await writeFile(envFile, `${env.join('\n')}\n`, { mode: 0o600 })
   return { configFile: file, envFile }
 }

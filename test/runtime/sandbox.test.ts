@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { connectorIds, loadConnector } from '../../connectors/index.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/model.ts'
+import { readRawConfig } from '../../src/node/config-file.ts'
 import { freePort } from '../../src/node/free-port.ts'
 import { createLog } from '../../src/node/log.ts'
 import { type RunningServer, startServer } from '../../src/node/serve.ts'
@@ -60,6 +61,15 @@ describe('the sandbox of all vendors', () => {
     const uses = [...config.connections.values()].map(({ connector }) => connector.id)
     expect(uses.toSorted()).toEqual(connectorIds.filter((id) => id !== 'intake').toSorted())
     expect([...sandbox.urls.keys()].slice(0, 5)).toEqual(Object.keys(SANDBOX_CONNECTIONS))
+  })
+
+  it('writes a module where the name is that of one, and it says the same', async () => {
+    const { configFile } = await writeSandboxConfig(
+      sandbox.world,
+      join(mkdtempSync(join(folder, 'module-')), 'cordboard.config.ts'),
+    )
+    const found = await readRawConfig(configFile, folder)
+    expect(found?.raw).toEqual({ value: written })
   })
 
   it('writes no secret into the configuration, and each into the environment', () => {

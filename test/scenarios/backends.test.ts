@@ -86,6 +86,16 @@ test('a backend that is down keeps the call for a while, then the next one gets 
   expect(it.wire.sent(XOSUM)).toHaveLength(3)
 })
 
+test('a backend that took the call in its last attempt keeps it, though its answer got lost', async () => {
+  await using it = await install(first(TRANSCRIPTO, XOSUM))
+  const path = '/addtaskcall'
+  it.fail(TRANSCRIPTO, { path, fault: { kind: 'status', status: 503 }, times: 2 })
+  it.fail(TRANSCRIPTO, { path, fault: { kind: 'commit_then_status', status: 503 } })
+  await it.play('sandbox-twilio', await sampleCall(it.now()))
+  await it.settle(600_000)
+  expect([await it.calls(), submissions(it), it.crm('note')]).toEqual([[['done', null]], [0, 1], 1])
+})
+
 test('when all refuse, the call is written without an analysis, an issue is open and the call needs attention', async () => {
   await using it = await install(first(XOSUM, TRANSCRIPTO))
   it.fail(XOSUM, { fault: { kind: 'status', status: 400 }, times: 9 })

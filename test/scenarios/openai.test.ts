@@ -171,3 +171,34 @@ test('what was learned half-way is erased with the transcripts', async () => {
   await it.pass(3 * 86_400_000)
   expect(await kept()).toBeNull()
 })
+
+test.each([
+  [true, false],
+  [undefined, true],
+])(
+  'redact: %s: what was heard in a recording leaves with its numbers for the analysis: %s',
+  async (redact, leaves) => {
+    const { it, play } = await company({ openai: { splitTracks: false, ...(redact ? { redact } : {}) } })
+    await using _ = it
+    const text = 'Write to jo@example.com or call +33 6 39 98 00 01.'
+    it.fail('openai', {
+      fault: { kind: 'status', status: 200, body: { text, segments: [{ start: 0, end: 2, text }] } },
+      path: '/audio/transcriptions',
+    })
+    const asked: string[] = []
+    const { http } = it.deps
+    it.deps.http = async (url, request) => {
+      if (url.pathname.endsWith('/completions')) asked.push(String(request.body))
+      return http(url, request)
+    }
+    await play()
+    await it.settle()
+    expect(asked).toHaveLength(1)
+    expect([/jo@example|39 98/.test(asked[0] ?? ''), asked[0]?.includes('[EMAIL_1]')]).toEqual([
+      leaves,
+      !leaves,
+    ])
+    // Only what leaves is without them.
+    expect((await analysisOf(it)).transcript?.turns[0]?.text).toBe(text)
+  },
+)

@@ -1,4 +1,7 @@
 import { expect, test } from 'vitest'
+import type { Call } from '../../src/call/call.ts'
+import { callOf } from '../../src/pipeline/call-row.ts'
+import { lengthOf, spentToday } from '../../src/pipeline/daily-cap.ts'
 import { explainFlow } from '../../src/pipeline/explain.ts'
 import { rerunCall } from '../../src/pipeline/rerun.ts'
 import { callRow } from '../../src/pipeline/round.ts'
@@ -24,6 +27,16 @@ const flow = (change: Record<string, unknown> = {}) => ({
 const given = (it: Installation) => [XOSUM, TRANSCRIPTO].map((id) => it.held(id, 'submission').length)
 const timeline = async (it: Installation) =>
   (await it.store.db.selectFrom('attempts').select('says').execute()).map(({ says }) => says).join('\n')
+/** What the one call shows, and not its deliveries. */
+const notes = async (it: Installation) =>
+  (
+    await it.store.db
+      .selectFrom('attempts')
+      .select('says')
+      .where('outcome', '=', 'note')
+      .where('call_id', '=', (await onlyCall(it)).id)
+      .execute()
+  ).map(({ says }) => says)
 const onlyCall = async (it: Installation) => {
   const { id } = await it.store.db.selectFrom('calls').select('id').executeTakeFirstOrThrow()
   return callRow(it.deps, id)
@@ -55,6 +68,10 @@ test('calls of a number that refused are written without an analysis, however th
   expect([await it.calls(), given(it), it.crm('call')]).toEqual([[['done', null]], [0, 0], 1])
   expect(await timeline(it)).toContain('not analysed: the outside number is on the list')
   expect((await explainFlow(it.deps, await onlyCall(it))).forbidden).toMatch(/on the list/)
+  // However many of its webhooks were read after that.
+  expect(await notes(it)).toEqual([
+    expect.stringContaining('not analysed: the outside number is on the list'),
+  ])
 
   await it.play('sandbox-twilio', await sampleCall(it.now()))
   await it.settle(3_600_000)
@@ -137,6 +154,35 @@ test('the minutes of a day are used up: the next service is asked, and alone it 
   await it.settle(24 * 3_600_000)
   expect(given(it).reduce((sum, n) => sum + n, 0)).toBe(7)
   expect(it.crm('call')).toBe(7)
+})
+
+test('a recording of which nobody says how long it is counts by its size, or for a minute', async () => {
+  const vendors = { ...GENERIC, ...sandboxVendors('transcripto', 'hubspot', 'xosum') }
+  const settings = { [TRANSCRIPTO]: { minutesPerDay: 2 } }
+  await using it = await install({ settings, vendors, flows: [flow({ from: ['pbx'] })] })
+  await it.send('pbx', ended('c', {}))
+  await it.settle(600_000)
+  const call = (recording: object) =>
+    ({ recordings: [{ key: 'r', state: 'ready', ...recording }] }) as unknown as Call
+  expect(
+    [{}, { bytes: 4_000 }, { bytes: 64_000, format: 'wav', channels: 2 }, { durationMs: 5, bytes: 9 }].map(
+      (recording) => lengthOf(call(recording)),
+    ),
+  ).toEqual([60_000, 1_000, 2_000, 5])
+  expect(lengthOf(await onlyCall(it).then(callOf))).toBe(60_000)
+})
+
+test('what was handed over and failed there was given all the same; what was refused was not', async () => {
+  await using it = await install({ flows: [flow()] })
+  await it.play('sandbox-twilio', await sampleCall(it.now()))
+  await it.settle(600_000)
+  const spent = await spentToday(it.deps, TRANSCRIPTO)
+  expect(spent).toBeGreaterThan(0)
+  const submissions = it.store.db.updateTable('submissions')
+  await it.store.atomic([], [submissions.set({ state: 'failed' })])
+  expect(await spentToday(it.deps, TRANSCRIPTO)).toBe(spent)
+  await it.store.atomic([], [submissions.set({ submitted_at: null })])
+  expect(await spentToday(it.deps, TRANSCRIPTO)).toBe(0)
 })
 
 test('which way a call goes is told of every flow and every service', async () => {

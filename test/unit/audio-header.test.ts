@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { channelsOf } from '../../src/call/audio-header.ts'
+import { wavLengthMs } from '../../src/call/wav.ts'
 import { SAMPLES } from '../../src/sandbox/recordings.ts'
 
 const read = (file: string) =>
@@ -44,4 +45,30 @@ test('whatever the bytes are, it answers', () => {
       expect(channels === null || (channels >= 1 && channels <= 64)).toBe(true)
     }),
   )
+})
+
+test('the length of a WAV follows from its head and its size, and from nothing that cannot be', () => {
+  const head = (rate: number, said: number, bits = 16, tag = 1) => {
+    const bytes = new Uint8Array(44)
+    const view = new DataView(bytes.buffer)
+    const name = (at: number, text: string) => bytes.set(new TextEncoder().encode(text), at)
+    name(0, 'RIFF')
+    name(8, 'WAVEfmt ')
+    view.setUint32(16, 16, true)
+    view.setUint16(20, tag, true)
+    view.setUint16(22, 2, true)
+    view.setUint32(24, rate, true)
+    view.setUint16(34, bits, true)
+    name(36, 'data')
+    view.setUint32(40, said, true)
+    return bytes
+  }
+  expect(wavLengthMs(head(8_000, 64_000), 64_044)).toBe(2_000)
+  // Recorded live: it says nothing, or more than there is.
+  expect(wavLengthMs(head(8_000, 0), 32_044)).toBe(1_000)
+  expect(wavLengthMs(head(8_000, 0xffff_fff0), 32_044)).toBe(1_000)
+  expect(wavLengthMs(head(8_000, 64_000), 10)).toBeUndefined()
+  expect(wavLengthMs(head(8_000, 64_000, 0), 64_044)).toBeUndefined()
+  expect(wavLengthMs(head(8_000, 64_000, 4, 2), 64_044)).toBeUndefined()
+  expect(wavLengthMs(head(1, 0), 1024 ** 4)).toBeUndefined()
 })

@@ -220,12 +220,63 @@ test('an id is looked for page by page, and no further than needed', async () =>
   ])
 })
 
-test('a call that does not show our id is ours only where the search is trusted', async () => {
-  for (const trustSearch of [false, true]) {
-    const { ctx, fail } = account({ trustSearch })
-    fail({ fault: page([{ other: 1 }]) })
-    expect(await connector.analysis?.find?.(request(), ctx)).toBe(trustSearch ? 'sub_a' : null)
+test('a call that is found and does not show our id is ours only where the search is trusted', async () => {
+  const trusted = account({ trustSearch: true })
+  trusted.fail({ fault: page([{ other: 1 }]) })
+  expect(await connector.analysis?.find?.(request(), trusted.ctx)).toBe('sub_a')
+  // Sent again it might be paid for twice.
+  const { ctx, fail } = account()
+  fail({ fault: page([{ other: 1 }]) })
+  await expect(connector.analysis?.find?.(request(), ctx)).rejects.toMatchObject({
+    code: 'ambiguous',
+    retry: 'never',
+  })
+})
+
+const OWN = 'sub_J1TEJ28B28CVVKA5'
+const OTHERS = 'sub_8CVVKA5J1TEJ28B2'
+
+test('a search that finds what is only similar says that ours is not there', async () => {
+  const { ctx, fail } = account()
+  fail({ fault: page([{ partner: OTHERS }]) })
+  expect(await connector.analysis?.find?.({ ...request(), name: OWN }, ctx)).toBeNull()
+})
+
+test('a lost answer is sent again only where calls are known to be found by our ids', async () => {
+  const asked = { ...request(), name: OWN, state: { of: OWN, askedAt: -600_000 } }
+  const found = async (keys: object, ...pages: object[][]) => {
+    const { ctx, fail } = account(keys)
+    for (const data of pages) fail({ fault: page(data) })
+    return connector.analysis?.find?.(asked, ctx)
   }
+  expect(await found({}, [], [])).toBeNull()
+  expect(await found({}, [], [{ a: 1 }, { b: [OTHERS] }])).toBeNull()
+  expect(await found({ trustSearch: true }, [])).toBeNull()
+  await expect(found({}, [], [{ a: 1 }])).rejects.toMatchObject({ code: 'ambiguous', retry: 'never' })
+  await expect(found({}, [], [{ a: OWN.toLowerCase() }])).rejects.toMatchObject({ code: 'ambiguous' })
+})
+
+test('a file of many of which the answer got lost is not sent again on a guess either', async () => {
+  const { ctx, asked, fail } = account()
+  fail({ fault: page([]) })
+  fail({ fault: page([{ a: 1 }]) })
+  const many = [{ ...said('hello'), name: OWN }]
+  const state = { of: 'bat_1', askedAt: -600_000 }
+  const submit = connector.analysis?.batch?.submit(
+    { batchId: 'bat_1', many, state },
+    { ...ctx, checkpoint: async () => undefined },
+  )
+  await expect(submit).rejects.toMatchObject({ code: 'ambiguous' })
+  expect(asked.every((request) => request.startsWith('GET '))).toBe(true)
+})
+
+test('a finished call that shows no id waits for the operator, not for the end of the day', async () => {
+  const { ctx, fail } = account({ results: { summary: 'llm' } })
+  fail({ fault: page([{ other: 1 }]) })
+  await expect(connector.analysis?.poll?.(OWN, ctx)).rejects.toMatchObject({
+    code: 'config',
+    fix: expect.stringContaining('trustSearch'),
+  })
 })
 
 test('what may have been sent a moment ago is not taken for absent', async () => {
@@ -263,6 +314,7 @@ test('people list calls by status and text', async () => {
     file: () => {
       throw new Error('none was given')
     },
+    redact: (text) => text,
   }
   expect(await list?.run(input, operation as never)).toEqual({ data: [], total: 0 })
   expect(asked).toEqual(['GET /api/v1/calls?status=completed&search_query=refund&offset=0&limit=20'])

@@ -204,6 +204,7 @@ describe('a body of JSON', () => {
     ['with too long a name', { result: 'busy', externalId: 'x'.repeat(257) }, /externalId/],
     ['with 101 tags', { result: 'busy', tags: Array.from({ length: 101 }, String) }, /tags/],
     ['with a track nobody knows', { result: 'busy', recording: { tracks: { left: 'cat' } } }, /left/],
+    ['with a name nobody knows', { result: 'busy', form: 1 }, /"form": expected one of externalId, .*from, /],
     ['with an upload of somebody else', { result: 'busy', recordings: [{ mediaId: 'med_1' }] }, /recordings/],
   ]
   it.each(refused)('%s is refused with what was expected', async (_, value, says) => {
@@ -211,6 +212,11 @@ describe('a body of JSON', () => {
     expect([status, body.code]).toEqual([400, 'bad_request'])
     expect(body.detail).toMatch(says)
     await nothing()
+  })
+
+  it('with the connection in it says where that is named', async () => {
+    const { body } = await json({ result: 'busy', connection: 'uploads' })
+    expect([body.code, body.fix]).toEqual(['bad_request', expect.stringContaining('?connection=')])
   })
 
   it('reaches no prototype', async () => {

@@ -46,6 +46,18 @@ describe('redaction', () => {
     })
   })
 
+  test('a label that names a party is no way out', () => {
+    const turns = [
+      { party: 'other' as const, label: 'Bob', text: 'hello' },
+      { party: 'other' as const, label: 'Speaker 1', text: 'hi' },
+    ]
+    const call = { legs: [{ key: 'l', agent: { name: 'Bob' } }] }
+    expect(redactTranscript({ turns }, call).turns.map(({ label }) => label)).toEqual([
+      '[AGENT]',
+      'Speaker 1',
+    ])
+  })
+
   test('names that hold signs of patterns are only names', () => {
     const one = createRedactor({ AGENT: ['(a+)+$ [x] O’Neil-Smith', undefined, '', '.*'] })
     expect(one('Mr O’Neil-Smith said: everything')).toBe('Mr [AGENT] said: everything')

@@ -22,7 +22,14 @@ const submit = async (world: World) => {
 const fieldsOf = (world: World) => world.sandbox.book().map(({ kind, fields }) => ({ kind, ...fields }))
 
 /** As the command line runs an operation: values are texts, a file is named. */
-async function run(world: World, resource: string, verb: string, values: object = {}, file?: string) {
+async function run(
+  world: World,
+  resource: string,
+  verb: string,
+  values: object = {},
+  file?: string,
+  redact = (text: string) => text,
+) {
   const operation = subject.connector.operations?.[resource]?.[verb]
   if (!operation) throw new RangeError(`there is no ${resource} ${verb}`)
   const given: GivenFile = {
@@ -31,9 +38,17 @@ async function run(world: World, resource: string, verb: string, values: object 
     bytes: utf8(file ?? '').length,
     open: async () => new Blob([file ?? '']).stream(),
   }
-  const ctx = { ...world.context(), file: () => given } as OperationContext<unknown>
+  const ctx = { ...world.context(), file: () => given, redact } as OperationContext<unknown>
   return operation.run(operation.input.parse(values), ctx)
 }
+
+test('a conversation that is handed over by hand leaves redacted where the connection’s transcripts do', async () => {
+  const world = await openWith()
+  const redact = (text: string) => text.replaceAll(/\d{7,}/g, '[PHONE_1]')
+  const fields = JSON.stringify({ messages: [{ text: 'call 0639980142', at: 1 }] })
+  await run(world, 'tickets', 'upload', { fields }, undefined, redact)
+  expect(fieldsOf(world)).toEqual([{ kind: 'ticket', messages: [{ text: 'call [PHONE_1]', at: 1 }] }])
+})
 
 test.each([
   ['url', 'call_url'],

@@ -15,14 +15,19 @@ const { submit, poll, find } = analysis
 
 type Ctx = ReturnType<typeof account>['ctx']
 
-function run(name: string, input: Record<string, unknown>, ctx: Ctx): Promise<unknown> {
+function run(
+  name: string,
+  input: Record<string, unknown>,
+  ctx: Ctx,
+  redact = (text: string) => text,
+): Promise<unknown> {
   const [resource = '', verb = ''] = name.split(' ')
   const operation = operations?.[resource]?.[verb]
   if (!operation) throw new Error(`there is no ${name}`)
   const file = () => {
     throw new Error('no file is given here')
   }
-  return operation.run(operation.input.parse(input), { ...ctx, file })
+  return operation.run(operation.input.parse(input), { ...ctx, file, redact })
 }
 
 const refusal = (error_code: number) =>
@@ -86,6 +91,23 @@ describe('Transcripto: a conversation in writing', () => {
     expect(await find({ ...chat, call: other }, ctx)).toBeNull()
     expect(await poll(ref, ctx)).toMatchObject({ state: 'done', parts: { transcript: {}, analysis: {} } })
     expect(vendor.book()).toHaveLength(1)
+  })
+
+  it('leaves redacted by hand too, as text and in chunks', async () => {
+    const { ctx, vendor } = account()
+    const bodies: unknown[] = []
+    const seen: Ctx = {
+      ...ctx,
+      fetch: (url, init) => {
+        bodies.push(JSON.parse(String(init?.body)))
+        return ctx.fetch(url, init)
+      },
+    }
+    const redact = (text: string) => text.replace('0639980142', '[PHONE_1]')
+    await run('chat add', { text: 'Client: 0639980142' }, seen, redact)
+    await run('chat add', { chunks: '["Client: 0639980142"]' }, seen, redact)
+    expect(bodies).toMatchObject([{ text: 'Client: [PHONE_1]' }, { chunks: ['Client: [PHONE_1]'] }])
+    expect(vendor.book()).toHaveLength(2)
   })
 
   it('is complete without a text of the service', async () => {

@@ -240,6 +240,17 @@ describe('a call', () => {
     const body = '{"event":"constructor","payload":{"object":{}}}'
     expect(received(body)).toEqual({ ignored: 'constructor is no event that is read' })
   })
+
+  it('of a pause tags the call, where its form is that of its siblings', () => {
+    const paused = (object: object) =>
+      JSON.stringify({ event: 'phone.recording_paused', payload: { object } })
+    const [event] = read(paused({ id: 'c71b', call_id: '7239106517459834881' }))
+    expect(event).toMatchObject({ key: 'recording:c71b:paused', facts: { tags: ['recording-paused'] } })
+    // It says nothing of how the call stands or of its recording.
+    const before = told('recording-started')
+    expect(event && fold([...before, event])).toEqual({ ...fold(before), tags: ['recording-paused'] })
+    expect(received(paused({ other: 1 }))).toMatchObject({ ignored: expect.any(String) })
+  })
   it.each([
     ['canceled', 'inbound', 'abandoned'],
     ['hang_up', 'outbound', 'no_answer'],

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { GivenFile } from '../../../src/connector/contract.ts'
+import { mapTexts } from '../../../src/connector/json.ts'
 import { CordboardError } from '../../../src/errors.ts'
 import { analysisOf, ask, type Schemas, shown } from '../client.ts'
 import { savedFilters } from '../schema.ts'
@@ -159,8 +160,8 @@ export const chat = {
       const list = chunks === undefined ? null : jsonList(chunks)
       const words = text ?? (list === null ? await textOf(ctx.file()) : null)
       const json: Schemas['Chat'] = {
-        text: words,
-        chunks: list,
+        text: words === null ? null : ctx.redact(words),
+        chunks: list?.map((chunk) => mapTexts(chunk, ctx.redact)) ?? null,
         ...(operatorName === undefined ? {} : { operator_name: operatorName }),
         ...(callDate === undefined ? {} : { call_date: callDate }),
       }

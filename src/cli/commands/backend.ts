@@ -1,9 +1,11 @@
 import { resolve } from 'node:path'
+import { createRedactor } from '../../call/redact.ts'
 import type { Connection } from '../../config/model.ts'
 import { suggest } from '../../config/suggest.ts'
 import type { GivenFile, Operation, Operations } from '../../connector/contract.ts'
 import { readInput } from '../../connector/operations.ts'
 import { CordboardError } from '../../errors.ts'
+import { leavesRedacted } from '../../pipeline/content.ts'
 import { createAsker } from '../ask.ts'
 import { askVendor, masked } from '../ask-vendor.ts'
 import { configOption, dataOption, defineCommand, jsonOption } from '../command.ts'
@@ -89,7 +91,11 @@ async function perform(wanted: Wanted): Promise<number> {
   const signal = untilInterrupted()
   const { ctx, close } = askVendor({ configured, connection, dataDir, signal })
   try {
-    const answer = await operation.run(input, { ...ctx, file: () => file ?? needsFile() })
+    const answer = await operation.run(input, {
+      ...ctx,
+      file: () => file ?? needsFile(),
+      redact: leavesRedacted(connection) ? createRedactor() : (text) => text,
+    })
     if (answer instanceof Response) await save(answer, out, json, io)
     else if (json) for (const line of Array.isArray(answer) ? answer : [answer ?? null]) io.json(line)
     else showAnswer(answer, io)

@@ -19,17 +19,24 @@ export const command = defineCommand({
       const found: FlowExplained = await target.get(`/v1/calls/${encodeURIComponent(id)}/flow`)
       if (flags.json) io.json(found)
       else {
-        const mark = (takes: boolean) =>
-          io.paint(takes ? 'green' : 'yellow', takes ? 'takes it' : 'passes it by')
+        const mark = (name: string, takes: boolean) => {
+          if (name === found.flow) return io.paint('green', 'takes it')
+          return io.paint('yellow', takes ? 'comes too late' : 'passes it by')
+        }
+        const first = found.backends.find(({ takes }) => takes)?.connection
+        const turn = (connection: string, takes: boolean) => {
+          if (!takes) return 'passed over'
+          return connection === first ? 'asked first' : 'asked next'
+        }
         io.out(io.paint('bold', 'Flows'))
-        for (const line of table(found.flows.map(({ name, takes, why }) => [name, mark(takes), why])))
+        for (const line of table(found.flows.map(({ name, takes, why }) => [name, mark(name, takes), why])))
           io.out(`  ${line}`)
         io.out(io.paint('bold', 'Analysis'))
         if (found.forbidden !== null) io.out(`  nobody: ${found.forbidden}`)
         else if (found.backends.length === 0) io.out('  nobody: the flow names no service')
         const asked = found.backends.map(({ connection, takes, why }) => [
           connection,
-          takes ? 'yes' : 'no',
+          turn(connection, takes),
           why,
         ])
         for (const line of table(asked)) io.out(`  ${line}`)

@@ -132,7 +132,11 @@ async function perform(
     ]),
   )
   const input = readInput(operation, given, run)
-  const answer = await operation.run(input, { ...world.context(), file: () => givenFile(file) })
+  const answer = await operation.run(input, {
+    ...world.context(),
+    file: () => givenFile(file),
+    redact: (text) => text,
+  })
   if (!(answer instanceof Response)) return answer
   const bytes = (await answer.arrayBuffer()).byteLength
   expect(bytes, `${run} answers a file`).toBeGreaterThan(0)
