@@ -95,6 +95,27 @@ describe('without a configuration', () => {
     expect(init.code).toBe(2)
     expect(init.err).toContain('--phone, --analysis, --crm')
   })
+
+  it('what init writes is refused only for what must be filled in; a CRM that is the phone system takes its calls', async () => {
+    const asked = ['init', '--phone', 'bitrix24', '--analysis', 'none', '--crm', 'bitrix24']
+    const wrong = await Promise.all([
+      cordboard([...asked, '--region', 'France']),
+      cordboard([...asked, '--public-url', 'calls.example.com']),
+      cordboard(['init', '--phone', 'salesforce', '--analysis', 'none', '--crm', 'hubspot']),
+    ])
+    expect(wrong.map(({ code }) => code)).toEqual([2, 2, 2])
+    expect(wrong.map(({ err }) => err).join('')).toMatch(
+      /two letters of a country[^]*an absolute https URL[^]*connectors\/salesforce\/README\.md/,
+    )
+    const { code, err } = await cordboard([...asked, '--region', 'RU'])
+    expect([code, err]).toEqual([0, expect.stringContaining('fill in what is empty in cordboard.config.ts')])
+    expect(readFileSync(join(folder, 'cordboard.config.ts'), 'utf8')).toContain('calls: true')
+    const check = await cordboard(['config', 'check'])
+    expect([check.code, check.err.match(/^ {2}connections.*$/gm)]).toEqual([
+      3,
+      ['  connections.bitrix24.baseUrl', '  connections.bitrix24'],
+    ])
+  })
 })
 
 describe('with a configuration', () => {

@@ -216,7 +216,10 @@ describe('secrets', () => {
 
 describe('the configuration that init writes', () => {
   const config = z.object({
-    account: z.string(),
+    account: z.string().describe('of the dashboard'),
+    lines: z.array(z.string()).min(1),
+    baseUrl: z.url(),
+    key: z.union([z.string(), z.array(z.string())]),
     mode: z.enum(['live', 'test']),
     token: secretValue,
     hook: secretList.optional().describe('signs webhooks'),
@@ -230,7 +233,7 @@ describe('the configuration that init writes', () => {
     check: async () => ({ says: '' }),
   })
 
-  it('asks the environment for what must be given, and reminds of optional secrets', () => {
+  it('asks the environment for secrets alone, leaves empty what must be filled in, and reminds of optional secrets', () => {
     const draft = {
       publicUrl: undefined,
       region: 'FR',
@@ -243,13 +246,16 @@ describe('the configuration that init writes', () => {
     expect(text.config).toContain(`
     'my-acme': {
       use: 'acme',
-      account: secret('MY_ACME_ACCOUNT'),
+      account: '',  // of the dashboard
+      lines: [],
+      baseUrl: '',
+      key: '',
       mode: 'live',
       token: secret('MY_ACME_TOKEN'),
       // hook: secret('MY_ACME_HOOK'),  // signs webhooks
     },`)
     expect(text.config).toContain("  // publicUrl: 'https://calls.example.com',\n  region: 'FR',")
-    expect(text.env).toBe('MY_ACME_ACCOUNT=\nMY_ACME_TOKEN=\n')
+    expect(text.env).toBe('MY_ACME_TOKEN=\n')
   })
 })
 
