@@ -259,8 +259,11 @@ describe('the configuration that init writes', () => {
   })
 })
 
-it('the entry of the command line runs on an old Node: it loads the rest only after it looked', () => {
-  const main = readFileSync(new URL('../../src/cli/main.ts', import.meta.url), 'utf8')
-  const imported = [...main.matchAll(/^import .* from '(.*)'$/gm)].map(([, from]) => from)
+it('the entry of the command line runs on an old Node: plain JavaScript that loads the rest only after it looked', () => {
+  const entry = readFileSync(new URL('../../bin/cordboard.js', import.meta.url), 'utf8')
+  const imported = [...entry.matchAll(/^import .* from '(.*)'$/gm)].map(([, from]) => from)
+  expect(imported.length).toBeGreaterThan(0)
   expect(imported.every((from) => from?.startsWith('node:'))).toBe(true)
+  expect(entry.indexOf('>= OLDEST')).toBeGreaterThan(0)
+  expect(entry.indexOf('await import(')).toBeGreaterThan(entry.indexOf('>= OLDEST'))
 })
