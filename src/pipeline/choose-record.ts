@@ -5,6 +5,7 @@ import { flowOfCall, rerunCall } from './rerun.ts'
 import { writebackId } from './restored.ts'
 import { callRow } from './round.ts'
 
+/** A record that a person named, in the CRM of a connection. */
 export interface Chosen {
   connection: string
   type: string

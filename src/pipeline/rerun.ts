@@ -13,6 +13,7 @@ import { DELETED } from './write-part.ts'
 
 type From = 'submit' | 'match' | 'write'
 
+/** What a rerun plans, or would plan. */
 export interface Rerun {
   steps: number
   /** Services that were handed the call before, the oldest first; `at` in ms. Empty unless it is analysed again. */
