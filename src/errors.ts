@@ -198,6 +198,12 @@ export const ERRORS = {
     'Due work is not taken by any worker',
     'Find out why: cordboard doctor; then look at the log of the workers, and restart them',
   ),
+  no_server: kind(
+    503,
+    'later',
+    'No server answers there',
+    'Start it: cordboard serve, or name the address of another one',
+  ),
   lease_lost: kind(
     500,
     'later',

@@ -1,16 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Config, Connection } from '../src/config/model.ts'
-import { createMemoryBudgets } from '../src/connector/budgets.ts'
+import type { Connection } from '../src/config/model.ts'
 import type { CrmChange } from '../src/connector/crm-role.ts'
-import { createMemoryTokens } from '../src/connector/tokens.ts'
-import { createSigner } from '../src/node/signer.ts'
 import { crmChanges } from '../src/pipeline/crm-change.ts'
-import type { Deps } from '../src/pipeline/deps.ts'
-import { createRefusals } from '../src/pipeline/refusals.ts'
 import type { Running } from '../src/pipeline/step.ts'
 import { openPostgresStore, type PostgresStore } from '../src/store/postgres.ts'
-import { createMetrics } from '../src/telemetry/metrics.ts'
-import { seeded } from './scenarios/installation.ts'
+import { storeDeps } from './kit/deps.ts'
 import { freshDatabase } from './services/postgres.ts'
 import { callRow, deliveryRow, stepRow } from './unit/http-world.ts'
 
@@ -34,28 +28,8 @@ afterAll(async () => {
 
 /** A merge under way, as the pipeline has it. */
 function running(): Running {
-  const deps: Deps = {
-    config: { connections: new Map(), flows: [] } as unknown as Config,
-    store,
-    queue: { wake() {}, work() {}, stop: async () => {}, state: () => ({ ok: true, says: '', running: 0 }) },
-    media: {
-      put: async () => ({ bytes: 0 }),
-      get: async () => null,
-      delete: async () => {},
-      check: async () => {},
-    },
-    http: async () => new Response(),
-    signer: createSigner(),
-    budgets: createMemoryBudgets({ now }),
-    vendorTokens: createMemoryTokens({ now }),
-    now,
-    random: seeded(3),
-    log: { debug() {}, info() {}, warn() {}, error() {} },
-    metrics: createMetrics(),
-    refusals: createRefusals({ store, now }),
-  }
   return {
-    deps,
+    deps: storeDeps(store, now),
     step: stepRow(),
     connection: { id: 'crm' } as Connection,
     signal: new AbortController().signal,

@@ -1,8 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { Config } from '../src/config/model.ts'
-import { createMemoryBudgets } from '../src/connector/budgets.ts'
-import { createMemoryTokens } from '../src/connector/tokens.ts'
-import { createSigner } from '../src/node/signer.ts'
 import { auditRow } from '../src/pipeline/audit.ts'
 import { createBreakers } from '../src/pipeline/breaker.ts'
 import type { Deps } from '../src/pipeline/deps.ts'
@@ -14,7 +11,7 @@ import { createStandstillWatch, oldestWaiting } from '../src/pipeline/standstill
 import { createSweep } from '../src/pipeline/sweep.ts'
 import { createTurn, sinceSweep } from '../src/pipeline/turn.ts'
 import { openPostgresStore, type PostgresStore } from '../src/store/postgres.ts'
-import { createMetrics } from '../src/telemetry/metrics.ts'
+import { storeDeps } from './kit/deps.ts'
 import { seeded } from './scenarios/installation.ts'
 import { freshDatabase } from './services/postgres.ts'
 import { attemptRow, callRow, deliveryRow, id, stepRow } from './unit/http-world.ts'
@@ -32,30 +29,8 @@ let clock = START
 const now = () => clock
 const random = seeded(3)
 
-const deps = (): Deps => ({
-  config: {
-    connections: new Map(),
-    flows: [],
-    keep: { audioMs: undefined, transcriptMs: 2 * DAY, deliveriesMs: 2 * DAY, callsMs: 7 * DAY },
-  } as unknown as Config,
-  store,
-  queue: { wake() {}, work() {}, stop: async () => {}, state: () => ({ ok: true, says: '', running: 0 }) },
-  media: {
-    put: async () => ({ bytes: 0 }),
-    get: async () => null,
-    delete: async () => {},
-    check: async () => {},
-  },
-  http: async () => new Response(),
-  signer: createSigner(),
-  budgets: createMemoryBudgets({ now }),
-  vendorTokens: createMemoryTokens({ now }),
-  now,
-  random,
-  log: { debug() {}, info() {}, warn() {}, error() {} },
-  metrics: createMetrics(),
-  refusals: createRefusals({ store, now }),
-})
+const keep = { audioMs: undefined, transcriptMs: 2 * DAY, deliveriesMs: 2 * DAY, callsMs: 7 * DAY }
+const deps = (): Deps => storeDeps(store, now, { keep, random })
 
 beforeAll(async () => {
   database = await freshDatabase()

@@ -1,34 +1,22 @@
 import type { Call, Recording } from '../../src/call/call.ts'
 import { apiUrl } from '../../src/connector/api-url.ts'
 import type { CheckResult, ConnectorContext } from '../../src/connector/contract.ts'
-import { encodeBase64, utf8 } from '../../src/connector/encoding.ts'
-import { failOn, readBounded } from '../../src/connector/fail-on.ts'
+import { failOn } from '../../src/connector/fail-on.ts'
 import { readReply } from '../../src/connector/read.ts'
+import { basicLogin, checkRecordingFolder, fetchRecordingFile } from '../../src/connector/recording-folder.ts'
 import { CordboardError } from '../../src/errors.ts'
 import { ariInfo, type Config } from './schema.ts'
 
 type Context = ConnectorContext<Config>
 
-const RECORDING_MAX_BYTES = 4 * 1024 ** 3
-/** A file may be converted or copied after its call before it stands where it is fetched. */
-const MAY_STILL_COME_MS = 900_000
-
+/** From the folder, or from ARI. */
 export async function fetchRecording(recording: Recording, call: Call, ctx: Context): Promise<Response> {
-  const url = recordingAddress(recording.key, ctx.config)
-  const response = await ctx.fetch(url, {
-    headers: credentials(ctx.config),
-    redirects: 3,
-    maxBytes: RECORDING_MAX_BYTES,
-  })
-  const what = 'Asterisk: fetch the recording'
-  if (response.status !== 404) return failOn(response, { what, now: ctx.now })
-  await readBounded(response, 0)
-  const endedAt = call.endedAt ?? call.startedAt
-  const isRecent = endedAt !== undefined && ctx.now() - Date.parse(endedAt) < MAY_STILL_COME_MS
-  throw new CordboardError('not_found', `${what}: HTTP 404`, {
-    why: isRecent ? 'The call ended a short while ago: the file may not be there yet' : 'It is not there',
-    fix: 'Compare baseUrl of the connection with the folder that it serves',
-    retry: isRecent ? 'later' : 'never',
+  const fix = 'Compare baseUrl of the connection with the folder that it serves'
+  return fetchRecordingFile(recordingAddress(recording.key, ctx.config), {
+    call,
+    ctx,
+    vendor: 'Asterisk',
+    fix,
   })
 }
 
@@ -51,7 +39,7 @@ export function recordingAddress(file: string, { baseUrl, recordings }: Config):
   return apiUrl(baseUrl, isAri ? `/recordings/stored/${names.join('%2F')}/file` : `/${names.join('/')}`)
 }
 
-/** ARI tells its version. A folder that may not be listed answers 403 or 404, and its credentials are good all the same. */
+/** ARI tells its version. */
 export async function checkAccess(ctx: Context): Promise<CheckResult> {
   const { baseUrl, recordings } = ctx.config
   if (baseUrl === undefined) {
@@ -61,23 +49,10 @@ export async function checkAccess(ctx: Context): Promise<CheckResult> {
       warnings: [{ what, fix: 'Set baseUrl, or send calls without recordings' }],
     }
   }
-  const headers = credentials(ctx.config)
-  if (recordings === 'ari') {
-    const what = 'Asterisk: ask ARI for its version'
-    const response = await ctx.fetch(apiUrl(baseUrl, '/asterisk/info', { only: 'system' }), { headers })
-    const { system } = await readReply(await failOn(response, { what, now: ctx.now }), ariInfo, what)
-    return { says: `ARI of Asterisk ${system.version}` }
-  }
-  const response = await ctx.fetch(apiUrl(baseUrl, '/'), { headers })
-  const { status } = response
-  const isListed = status !== 403 && status !== 404
-  if (isListed) await failOn(response, { what: 'Asterisk: ask for the folder of recordings', now: ctx.now })
-  await response.body?.cancel()
-  return { says: `the folder of recordings answers${isListed ? '' : ` (HTTP ${status}: no list of files)`}` }
-}
-
-function credentials({ user, password }: Config): Record<string, string> {
-  return user === undefined || password === undefined
-    ? {}
-    : { authorization: `Basic ${encodeBase64(utf8(`${user}:${password}`))}` }
+  if (recordings !== 'ari') return checkRecordingFolder(baseUrl, { ctx, vendor: 'Asterisk' })
+  const what = 'Asterisk: ask ARI for its version'
+  const headers = basicLogin(ctx.config)
+  const response = await ctx.fetch(apiUrl(baseUrl, '/asterisk/info', { only: 'system' }), { headers })
+  const { system } = await readReply(await failOn(response, { what, now: ctx.now }), ariInfo, what)
+  return { says: `ARI of Asterisk ${system.version}` }
 }

@@ -2,10 +2,7 @@ import { z } from 'zod'
 import { tracks } from '../../src/call/call.ts'
 import { secretList, secretValue } from '../../src/connector/secret.ts'
 
-const timeZone = z
-  .string()
-  .max(64)
-  .refine(isTimeZone, 'not a time zone of the IANA list, such as Europe/Paris')
+const timeZone = z.string().max(64).refine(isTimeZone, 'a time zone of the IANA list, such as Europe/Paris')
 
 /** The connection's keys. */
 export const config = z

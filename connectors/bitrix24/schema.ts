@@ -59,7 +59,7 @@ export const config = z
   .refine(({ webhook, clientId, clientSecret, refreshToken }) => {
     const app = [clientId, clientSecret, refreshToken].filter((value) => value !== undefined).length
     return webhook === undefined ? app === 3 : app === 0
-  }, 'give webhook, or clientId, clientSecret and refreshToken')
+  }, 'either webhook, or clientId, clientSecret and refreshToken')
 
 export type Config = z.output<typeof config>
 

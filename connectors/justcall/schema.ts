@@ -14,7 +14,7 @@ export const config = z.object({
     .describe('how far a webhook’s time may be from ours; `false`: it is not looked at'),
   timestampZone: z
     .string()
-    .refine(isTimeZone, 'not a time zone of the IANA list, such as America/New_York')
+    .refine(isTimeZone, 'a time zone of the IANA list, such as America/New_York')
     .default('UTC')
     .describe('IANA zone of that time, which the vendor does not state'),
   baseUrl: z.url().default('https://api.justcall.io').describe('the API'),

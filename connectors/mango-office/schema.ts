@@ -15,7 +15,7 @@ export const config = z.object({
     .describe('moscow when calls appear three hours ahead of the clock'),
   timeZone: z
     .string()
-    .refine(isTimeZone, 'not a time zone of the IANA list, such as Europe/Moscow')
+    .refine(isTimeZone, 'a time zone of the IANA list, such as Europe/Moscow')
     .default('Europe/Moscow')
     .describe('IANA zone in which the statistics read dates'),
   tracks: tracks

@@ -24,7 +24,7 @@ export const config = z.object({
     ),
   timeZone: z
     .string()
-    .refine(isTimeZone, 'not a time zone of the IANA list, such as Europe/Paris')
+    .refine(isTimeZone, 'a time zone of the IANA list, such as Europe/Paris')
     .default('UTC')
     .describe(
       'IANA zone of the times in webhooks, which have no offset: UTC, unless your account shows others',

@@ -87,7 +87,7 @@ export const config = z
       .describe('task status of a call that is over; default: the first closed one of the org'),
     timeZone: z
       .string()
-      .refine(isTimeZone, 'not a time zone of the IANA list, such as Europe/Paris')
+      .refine(isTimeZone, 'a time zone of the IANA list, such as Europe/Paris')
       .default('UTC')
       .describe('for the date of activities whose owner’s zone is not known'),
     transcript: z
@@ -117,7 +117,7 @@ export const config = z
   })
   .refine((keys) => keys.privateKey ?? keys.refreshToken ?? keys.clientSecret, {
     path: ['clientSecret'],
-    message: 'clientSecret, refreshToken, or privateKey with username is needed',
+    message: 'clientSecret, refreshToken, or privateKey with username',
   })
 
 export type Config = z.output<typeof config>

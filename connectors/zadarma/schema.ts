@@ -8,7 +8,7 @@ export const config = z.object({
   secret: secretList.describe('Secret beside it, which signs webhooks too; a list while it is changed'),
   timeZone: z
     .string()
-    .refine(isTimeZone, 'not a time zone of the IANA list, such as Europe/Paris')
+    .refine(isTimeZone, 'a time zone of the IANA list, such as Europe/Paris')
     .describe('IANA zone of the account: Zadarma writes local times without an offset'),
   baseUrl: z
     .url()

@@ -5,7 +5,7 @@ import { createMemoryBudgets } from '../connector/budgets.ts'
 import { createContext } from '../connector/context.ts'
 import type { ConnectorContext, Log } from '../connector/contract.ts'
 import { maskSecrets } from '../connector/mask.ts'
-import { asCordboardError, CordboardError } from '../errors.ts'
+import { asCordboardError, CordboardError, ERRORS, type ErrorCode } from '../errors.ts'
 import { createHttpFetch } from '../node/http-fetch.ts'
 import { openStoreAsItIs, STORE_FILE } from '../node/open.ts'
 import type { Services } from '../node/services.ts'
@@ -38,12 +38,30 @@ export function askVendor(wish: {
   return { ctx, close: () => tokens.close() }
 }
 
-/** A vendor may quote our credentials at us. */
+const AGAIN = 'Check baseUrl, the network, and the vendor’s status page, then ask again'
+
+/** The table of errors speaks of a step and its call; here a person asks, and nothing is tried again by itself. */
+const FIXES: Partial<Record<ErrorCode, string>> = {
+  not_found: 'Compare baseUrl and the ids in the configuration with the account',
+  rejected: 'Compare baseUrl and the ids in the configuration with the account',
+  invalid_payload: 'Check baseUrl: what answers there does not speak as this vendor does',
+  vendor_down: AGAIN,
+  timeout: AGAIN,
+  rate_limited: 'Wait until the vendor’s limit allows another request, then ask again',
+  quota: 'Buy quota, or wait for its renewal',
+}
+
+/** What a person does about a vendor's error; a connector that names its own fix knows better than any table. */
+export function fixOfVendor({ code, fix }: CordboardError): string {
+  return fix === ERRORS[code].fix ? (FIXES[code] ?? fix) : fix
+}
+
+/** As a command tells it: a vendor may quote our credentials at us. */
 export function masked(thrown: unknown, { secrets }: Connection): CordboardError {
   const error = asCordboardError(thrown)
   const mask = (text: string) => maskSecrets(text, secrets)
   return new CordboardError(error.code, mask(error.message), {
-    fix: mask(error.fix),
+    fix: mask(fixOfVendor(error)),
     retry: error.retry,
     cause: error.cause,
     ...(error.why === undefined ? {} : { why: mask(error.why) }),

@@ -44,7 +44,7 @@ ${flows.map((flow) => `    ${flowText(flow)},`).join('\n')}
   return { config, env: variables.map(([name, value]) => `${name}=${value}\n`).join('') }
 }
 
-/** Keys that must be given, those that are known, and optional secrets as a reminder. */
+/** Keys that must be given, to be filled in where they are no secrets; those that are known; optional secrets as a reminder. */
 function keyLines(
   id: string,
   connector: Connector,
@@ -57,23 +57,32 @@ function keyLines(
     const schema = properties[key] ?? {}
     const isSecret = secretKind([schema]) !== null
     const isGiven = Object.hasOwn(known, key)
+    const about = typeof schema.description === 'string' ? `  // ${schema.description}` : ''
     if (!isGiven && !required.includes(key)) {
       if (!isSecret) return []
-      const about = typeof schema.description === 'string' ? `  // ${schema.description}` : ''
       return [`      // ${key}: secret('${suggestedName(['connections', id, key])}'),${about}`]
     }
     if (isGiven && !isSecret) return [`      ${key}: ${literal(known[key])},`]
-    if (!isSecret && schema.type !== 'string') return [`      ${key}: ${literal(firstOf(schema))},`]
+    if (!isSecret) return [`      ${key}: ${literal(blankOf(schema))},${about}`]
     const name = suggestedName(['connections', id, key])
     variables.push([name, isGiven ? String(known[key]) : ''])
     return [`      ${key}: secret('${name}'),`]
   })
 }
 
-function firstOf({ enum: values, const: only, type }: Record<string, unknown>): unknown {
+/** What stands there until it is filled in: a choice that is right, or nothing, which `config check` refuses. */
+function blankOf({ enum: values, const: only, type }: Record<string, unknown>): unknown {
   if (only !== undefined) return only
   if (Array.isArray(values)) return values[0]
-  return type === 'array' ? [] : type === 'object' ? {} : type === 'boolean' ? false : 0
+  return type === 'array'
+    ? []
+    : type === 'object'
+      ? {}
+      : type === 'boolean'
+        ? false
+        : type === 'integer'
+          ? 0
+          : ''
 }
 
 function flowText({ from, analyze, write }: Draft['flows'][number]): string {

@@ -73,7 +73,7 @@ export async function openTarget(flags: TargetFlags, io: Io): Promise<Target | n
 function remote(base: URL, token: string | undefined): Target {
   const send = (request: Request) =>
     fetch(request).catch((cause: unknown) => {
-      throw new CordboardError('internal', `Nothing answers at ${base.origin}`, {
+      throw new CordboardError('no_server', `Nothing answers at ${base.origin}`, {
         fix: 'Start it: cordboard serve, or correct --url',
         cause,
       })

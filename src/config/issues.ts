@@ -57,6 +57,7 @@ function translate(issue: Issue, place: Place): ConfigProblem[] {
     return [{ path: pathText(path), what, expected, seen: name, fix }]
   }
   const isSecret = place.isSecret?.(path) ?? false
+  const isRule = issue.code === 'custom'
   if (value === undefined) {
     const what = `${name || 'The configuration'} is missing`
     const secret = isSecret ? `secret('${suggestedName(path)}')` : null
@@ -68,10 +69,15 @@ function translate(issue: Issue, place: Place): ConfigProblem[] {
   return [
     {
       path: pathText(path),
-      what: `${name || 'This'} is not valid`,
+      what:
+        name !== ''
+          ? `${name} is not valid`
+          : isRule
+            ? 'These keys do not fit together'
+            : 'This is not valid',
       expected,
       seen: isSecret ? 'a secret (not shown)' : seenText(value),
-      fix: fixFor(own) ?? `Change it to ${expected}`,
+      fix: fixFor(own) ?? changeTo(expected),
     },
   ]
 }
@@ -126,9 +132,30 @@ function expectation(issue: Issue): string {
       const said = [...new Set(kinds)].filter((text) => text !== 'Invalid input')
       return said.length === 0 ? issue.message : orList(said)
     }
+    case 'invalid_format':
+      return isOwn(issue) ? issue.message : formatText(issue)
     default:
       return issue.message
   }
+}
+
+/** Words that were written for this key, and not zod's own. */
+const isOwn = ({ message }: Issue) => !/^Invalid /.test(message)
+
+function formatText(issue: Issue & { code: 'invalid_format' }): string {
+  if (issue.format === 'url') return 'an http or https URL'
+  return issue.pattern === undefined
+    ? `text of the format ${issue.format}`
+    : `text such as ${issue.pattern} takes`
+}
+
+/** A connector's own rule is a thing to put there, or a sentence of its own. */
+function changeTo(expected: string): string {
+  return /^(?:give|set|name|write|either|min)\b|^an? (?!\w+ that )[\w ]+? is \w|\b(?:together|needs?|twice)\b/.test(
+    expected,
+  )
+    ? `Change it: ${expected}`
+    : `Change it to ${expected}`
 }
 
 function bounds(issue: Issue & { code: 'too_small' | 'too_big' }): string {
@@ -136,7 +163,9 @@ function bounds(issue: Issue & { code: 'too_small' | 'too_big' }): string {
   const limit = issue.code === 'too_small' ? `at least ${issue.minimum}` : `at most ${issue.maximum}`
   if (issue.origin === 'string')
     return limit === 'at least 1' ? 'text that is not empty' : `${limit} characters`
-  return issue.origin === 'array' ? `a list of ${limit}` : `${limit}`
+  if (issue.origin === 'array')
+    return limit === 'at least 1' ? 'a list that is not empty' : `a list of ${limit}`
+  return `${limit}`
 }
 
 function fixFor(path: Path): string | null {

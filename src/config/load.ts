@@ -86,8 +86,11 @@ function keepOf({ keep }: ConfigFile): Keep {
 
 const SECTIONS = ['publicUrl', 'region', 'connections', 'flows', 'keep']
 
-/** In the order of the file's sections, otherwise as found. */
+/** In the order of the file's sections, otherwise as found; what two schemas say of one key is said once. */
 function inOrder(problems: readonly ConfigProblem[]): ConfigProblem[] {
   const rank = ({ path }: ConfigProblem) => SECTIONS.indexOf(/^\w+/.exec(path)?.[0] ?? '')
-  return problems.toSorted((a, b) => rank(a) - rank(b))
+  const once = new Map(problems.toReversed().map((problem) => [`${problem.path} ${problem.what}`, problem]))
+  return problems
+    .filter((problem) => once.get(`${problem.path} ${problem.what}`) === problem)
+    .toSorted((a, b) => rank(a) - rank(b))
 }

@@ -47,7 +47,7 @@ export async function listen({ fetch, host, port, pace = PACE }: ListenOptions):
   server.on('connection', turns.letIn)
   cutSlow(server, pace)
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => reject(inWords(error, port, host)))
+    server.once('error', (error: NodeJS.ErrnoException) => reject(cannotListen(error, port, host)))
     // A burst that comes while the loop is busy waits in the system's queue; its default drops the 512th for a second.
     server.listen({ port, host, backlog: 4_096 }, () => resolve())
   })
@@ -134,7 +134,8 @@ function cutSlow(server: Server, { graceMs, bytesPerSecond, everyMs }: typeof PA
   server.once('close', () => clearInterval(timer))
 }
 
-function inWords(error: NodeJS.ErrnoException, port: number, host: string): CordboardError {
+/** Why a port could not be opened, and what to do. */
+export function cannotListen(error: NodeJS.ErrnoException, port: number, host: string): CordboardError {
   const why =
     error.code === 'EADDRINUSE'
       ? 'Another program listens there'

@@ -8,6 +8,7 @@ import { keepUpload } from './uploads.ts'
 
 /** Recordings that are handed in, alone or in an archive. */
 
+/** Bytes of one recording that is handed in, at most. */
 export const MOST_FILE = 1024 * 1024 * 1024
 
 /** The ids that a call and its delivery will have, so that uploads can name them beforehand. */
@@ -17,6 +18,7 @@ export interface Ids {
   connection: string
 }
 
+/** Both from one instant, so that they sort together. */
 export function newIds({ now, random }: Deps, connection: string): Ids {
   const at = now()
   return { deliveryId: newId('dlv', at, random), promise: newId('call', at, random), connection }

@@ -27,6 +27,7 @@ export interface Hear {
   heard?(voices: Voice[]): void
 }
 
+/** What a service that takes audio says of it. */
 export type AcceptedAudio = NonNullable<Accepts['audio']>
 
 const TYPES: Record<MadeFormat, string> = {

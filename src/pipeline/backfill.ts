@@ -19,6 +19,7 @@ import { bellsOf, insertSteps, newStep } from './step.ts'
 /** The first window: it grows while there is little in it. */
 const FIRST_MS = 86_400_000
 
+/** A reading of the vendor’s list that a person began, and how it is doing. */
 export interface Backfill extends Listing {
   state: 'running' | 'stuck' | 'stopped' | 'done'
   /** Why it is stuck, or what kept it from going on last. */

@@ -5,6 +5,7 @@ const ORDINARY_BYTES = 16 * 1024
 /** Of all large bodies under way. They come from anybody: nobody is verified before the whole body is there. */
 const MOST_BYTES_AT_ONCE = 128 * 1024 * 1024
 
+/** How bodies of strangers are read: bounded each, and all together. */
 export interface Bodies {
   /**
    * The body of a request, never more of it than allowed; null when there is more. Rejects with `overloaded` when too much
@@ -13,6 +14,7 @@ export interface Bodies {
   read(request: Request, most: number): Promise<{ body: Uint8Array; release(): void } | null>
 }
 
+/** Counts the large bodies under way of one process. */
 export function createBodies(mostAtOnce = MOST_BYTES_AT_ONCE): Bodies {
   let under = 0
   return {

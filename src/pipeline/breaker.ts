@@ -21,6 +21,7 @@ const CHECK_PAUSE_MS = 60_000
 export const NEEDS_CHECK: ReadonlySet<string> = new Set(['auth', 'quota'] satisfies ErrorCode[])
 const DOWN: ReadonlySet<string> = new Set(['vendor_down', 'timeout'] satisfies ErrorCode[])
 
+/** Whether it is closed by a good check, and not by a step that tries. */
 export const needsCheck = (row: Pick<BreakerRow, 'state' | 'code'>) =>
   row.state === 'open' && row.code !== null && NEEDS_CHECK.has(row.code)
 
@@ -126,4 +127,5 @@ export function createBreakers(deps: Pick<Deps, 'store' | 'now' | 'random' | 'lo
   }
 }
 
+/** What a worker knows of its connections’ breakers. */
 export type Breakers = ReturnType<typeof createBreakers>

@@ -5,6 +5,7 @@ import { flowOfCall, rerunCall } from './rerun.ts'
 import { writebackId } from './restored.ts'
 import { callRow } from './round.ts'
 
+/** A record that a person named, in the CRM of a connection. */
 export interface Chosen {
   connection: string
   type: string
@@ -24,7 +25,7 @@ export async function chooseRecord(
   const { connection, type, id, actor } = given
   const { db } = deps.store
   const known = await db.selectFrom('calls').select('id').where('id', '=', callId).executeTakeFirst()
-  if (!known) throw new CordboardError('unknown_object', 'There is no call with this id')
+  if (!known) throw new CordboardError('unknown_object', `There is no call ${callId}`)
   if (!deps.config.connections.get(connection)?.connector.crm)
     throw new CordboardError('bad_request', `${connection} is no CRM connection of the configuration`)
   const row = await callRow(deps, callId)

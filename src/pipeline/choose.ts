@@ -1,5 +1,6 @@
 import type { Candidate, Preference } from '../connector/crm-role.ts'
 
+/** What a flow’s rule makes of several records with one number. */
 export interface Choice {
   /** Null: the rule leaves more than one, and a person chooses. */
   best: Candidate | null

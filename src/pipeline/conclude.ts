@@ -10,11 +10,13 @@ import { settleCall } from './settle.ts'
 import { bellsOf, insertSteps, type Outcome } from './step.ts'
 import { attemptRow, inWords } from './timeline.ts'
 
+/** What the ends of steps are told to: they open and close breakers, and open issues. */
 export interface Watch {
   breakers: Breakers
   issues: IssueWatch
 }
 
+/** What has to be known of an execution to conclude it. */
 export interface Execution {
   /** The step as it was claimed; what an execution has learned of it stands on its own copy. */
   was: StepRow

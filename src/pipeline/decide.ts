@@ -3,6 +3,7 @@ import type { Flow } from '../config/model.ts'
 import type { Candidate } from '../connector/crm-role.ts'
 import { choose } from './choose.ts'
 
+/** What becomes of a call in one CRM, with the reason for people. */
 export interface Verdict {
   verdict: 'match' | 'several' | 'logged' | 'create' | 'skip' | 'unmatched' | 'internal'
   target: Candidate | null

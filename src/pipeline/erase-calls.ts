@@ -12,6 +12,7 @@ import { eraseUploadsOf } from './uploads.ts'
 /** Calls of one run; with those that were joined into them still few enough for a list of parameters. */
 export const ROOM_CALLS = 45
 const ROOM = 1_000
+/** Ids in one statement: with what else it binds, no statement has more than 100 parameters. */
 export const MOST_IDS = 90
 
 /** Calls that began before and of which nothing has been heard since: with everything that is known of them. */

@@ -6,7 +6,7 @@ import { mediaOf } from './import-files.ts'
 /** Imports of which nothing is needed any more. Their files went when they ended. */
 
 /** Each with all its verdicts: few at once, those of the largest in pieces. */
-const ROOM = 10
+export const ROOM_IMPORTS = 10
 const VERDICTS_AT_ONCE = 5_000
 
 /** What never came to its start: nothing of it stays. */
@@ -21,7 +21,7 @@ export async function dropImport({ store, media }: Deps, { id, archive }: Import
 
 /**
  * Those that nobody started before one time, and those that ended before the other (undefined: they stay), with the verdicts
- * on their rows. Answers how many there were; `ROOM`: more may be left.
+ * on their rows. Answers how many there were; `ROOM_IMPORTS`: more may be left.
  */
 export async function eraseImports(
   deps: Deps,
@@ -41,7 +41,7 @@ export async function eraseImports(
       ]),
     )
     .orderBy('id')
-    .limit(ROOM)
+    .limit(ROOM_IMPORTS)
     .execute()
   let left = VERDICTS_AT_ONCE
   for (const row of old) {
@@ -57,7 +57,7 @@ export async function eraseImports(
     )
     left -= gone === 'lost' ? 0 : (gone[0]?.length ?? 0)
     // More of it may be there: the next run goes on.
-    if (left <= 0) return ROOM
+    if (left <= 0) return ROOM_IMPORTS
     await store.atomic(
       [],
       [
@@ -68,5 +68,3 @@ export async function eraseImports(
   }
   return old.length
 }
-
-export const ROOM_IMPORTS = ROOM

@@ -138,6 +138,7 @@ export async function placeOf({ store }: Deps, name: string, start: string): Pro
   return row?.value ?? start
 }
 
+/** Keeps how far a round of erasing has come, for the next one. */
 export function remember({ store, now }: Deps, name: string, value: string): Query {
   const update = { value, updated_at: now() }
   return store.db

@@ -20,6 +20,7 @@ export interface Explained {
   write: readonly string[]
 }
 
+/** Which of today’s flows takes a stored call, and what each of its services would say; nothing is changed. */
 export async function explainFlow(deps: Deps, row: CallRow): Promise<Explained> {
   const call = callOf(row)
   const flows = deps.config.flows.map((flow) => judged(flow, row.connection, call))

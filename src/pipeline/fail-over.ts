@@ -78,6 +78,7 @@ export async function writeWithout(
   return { ...round, queries }
 }
 
+/** Closes the submission of a round with the error that ended it. */
 export function failSubmission(
   { store, now }: Pick<Deps, 'store' | 'now'>,
   { connection }: Pick<StepRow, 'connection'>,

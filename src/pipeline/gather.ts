@@ -17,6 +17,7 @@ const MOST_TEXT_BYTES = 8 * 1024 * 1024
 /** A step that nobody wakes looks by itself this long after its batch was due. */
 const SLACK_MS = 600_000
 
+/** The service’s side of batches, and the limits that end the gathering. */
 export interface Gather {
   side: BatchSide<unknown>
   limits: { count: number; bytes: number; ageMs: number }
@@ -178,6 +179,7 @@ async function openBatch(
   return row
 }
 
+/** A batch that nobody has joined yet. */
 export function emptyBatch({ deps, connection }: Running, content: BatchRow['content']): BatchRow {
   const now = deps.now()
   return {
@@ -196,6 +198,7 @@ export function emptyBatch({ deps, connection }: Running, content: BatchRow['con
   }
 }
 
+/** The step that hands a batch over when it is due. */
 export const batchStep = ({ deps, connection }: Running, batchId: string, dueAt: number) =>
   newStep(deps, {
     kind: 'batch',

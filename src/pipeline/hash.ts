@@ -8,6 +8,7 @@ export async function hashOf(signer: Signer, value: unknown): Promise<string> {
 /** Whether two values have the same content, in whatever order their keys stand. */
 export const isSame = (a: unknown, b: unknown): boolean => stable(a) === stable(b)
 
+/** Bytes as lower-case hex. */
 export function toHex(bytes: Uint8Array): string {
   let text = ''
   for (const byte of bytes) text += byte.toString(16).padStart(2, '0')

@@ -17,6 +17,7 @@ export function findConnection(
 
 const ROLES = ['telephony', 'analysis', 'crm'] as const
 
+/** Which side of a connection a path belongs to. */
 export interface Found {
   side: WebhookSide<unknown, unknown>
   role: DeliveryRow['role']

@@ -14,6 +14,7 @@ import { bellsOf, insertSteps, newStep } from './step.ts'
 
 /** An import until its first row: its row comes before its files, so that nothing lies in the media store that nobody knows of. */
 
+/** Bytes of a CSV at most; its rows are read by ranges. */
 export const MOST_CSV = 2 * 1024 ** 3
 /** A million rows and more; ten gigabytes are all that D1 holds, of everything. */
 const MOST_ON_D1 = 100 * 1024 ** 2
@@ -21,6 +22,7 @@ const MOST_ON_D1 = 100 * 1024 ** 2
 export const MOST_ZIP = 5 * 1024 ** 3
 const MOST_HEAD = 64 * 1024
 
+/** An import as it is announced, before its files are there. */
 export interface NewImport {
   connection: string
   actor: string
@@ -29,6 +31,7 @@ export interface NewImport {
   archive: boolean
 }
 
+/** Makes its row; the same key for the same connection gives the import that is there. */
 export async function createImport(deps: Deps, given: NewImport): Promise<ImportRow> {
   const now = deps.now()
   const id = newId('imp', now, deps.random)
@@ -65,6 +68,7 @@ export async function createImport(deps: Deps, given: NewImport): Promise<Import
   }
 }
 
+/** Takes one of its files into the media store, bounded and counted while it comes. */
 export async function putFile(
   deps: Deps,
   row: ImportRow,

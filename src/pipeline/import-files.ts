@@ -22,8 +22,10 @@ const ERASED_AT_ONCE = 5_000
 
 type Part = 'csv' | 'zip'
 
+/** Where a file of an import lies: known beforehand, so that nothing has to be listed to erase it. */
 export const mediaId = ({ id }: Pick<ImportRow, 'id'>, part: Part): string => `${id}_${part}`
 
+/** All that an import has in the media store. */
 export const mediaOf = (row: Pick<ImportRow, 'id' | 'archive'>): string[] => [
   mediaId(row, 'csv'),
   ...(Number(row.archive) === 1 ? [mediaId(row, 'zip')] : []),
@@ -36,11 +38,13 @@ export async function sizeOf({ media }: Deps, id: string): Promise<number | null
   return found?.bytes ?? null
 }
 
+/** The CSV from a place on. */
 export async function csvOf(deps: Deps, row: ImportRow, at: number): Promise<ReadableStream<Uint8Array>> {
   if (at >= Number(row.csv_bytes)) return new Blob([]).stream()
   return open(deps, mediaId(row, 'csv'), at, Number(row.csv_bytes))
 }
 
+/** The archive, to be read by ranges. */
 export function archiveOf(deps: Deps, row: Pick<ImportRow, 'id' | 'archive_bytes'>): ZipSource {
   const bytes = Number(row.archive_bytes)
   return { bytes, open: (start, end) => open(deps, mediaId(row, 'zip'), start, end) }
@@ -139,6 +143,7 @@ function inserting({ store: { db } }: Deps, rows: readonly ImportFileRow[]): Que
   return queries
 }
 
+/** One file of the archive, unpacked and counted while it is read. */
 export function openArchived(
   deps: Deps,
   row: ImportRow,

@@ -30,6 +30,7 @@ const OF_THE_ROW: ReadonlySet<ErrorCode> = new Set([
   'invalid_payload',
 ])
 
+/** A row of the CSV with its number, or what is wrong with it. */
 export interface Line {
   line: number
   read: IntakeRow | { wrong: string }
@@ -229,6 +230,7 @@ const refused = (line: number, { code, message }: CordboardError): Verdict => ({
   says: message.slice(0, 500),
 })
 
+/** The verdicts of rows, a few in each statement. */
 export function writeVerdicts({ store: { db } }: Deps, id: string, verdicts: readonly Verdict[]): Query[] {
   const queries: Query[] = []
   for (let at = 0; at < verdicts.length; at += PER_STATEMENT)

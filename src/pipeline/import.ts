@@ -41,6 +41,7 @@ export async function importStep(running: Running): Promise<Outcome> {
   }
 }
 
+/** The import of this id, or `unknown_object`. */
 export async function importRow({ store }: Pick<Deps, 'store'>, id: string): Promise<ImportRow> {
   const row = await store.db.selectFrom('imports').selectAll().where('id', '=', id).executeTakeFirst()
   if (row) return row

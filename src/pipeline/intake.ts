@@ -17,6 +17,7 @@ import { storeDelivery } from './store-delivery.ts'
 type Own = 'callId' | 'promise' | 'key' | 'content'
 type Given<Stored> = Stored extends StoredIntake ? Omit<Stored, Own> : never
 
+/** One call that is handed in, with the ids that were promised for it. */
 export interface Handed {
   connection: Connection
   /** Path of the API that took it. */
@@ -33,6 +34,7 @@ export interface Handed {
   stored: Given<StoredIntake>
 }
 
+/** What became of it: the sender is told these ids. */
 export interface TakenIn {
   callId: string
   deliveryId: string
@@ -44,6 +46,7 @@ export interface TakenIn {
 
 const MINUTE_MS = 60_000
 
+/** Takes in calls that are handed in: each is stored as a delivery, within the connection’s limit. */
 export function createIntake(deps: Deps): (handed: Handed) => Promise<TakenIn> {
   const quotas = createMemoryBudgets(deps)
   return async function withinQuota(handed) {

@@ -111,4 +111,5 @@ export function createIssueWatch(deps: Pick<Deps, 'store' | 'now'>) {
   }
 }
 
+/** What a worker knows of open issues. */
 export type IssueWatch = ReturnType<typeof createIssueWatch>

@@ -11,6 +11,7 @@ export function isPast({ config, now }: Pick<Deps, 'config' | 'now'>, since: num
   return config.keep.transcriptMs !== undefined && since < now() - config.keep.transcriptMs
 }
 
+/** What stays of an analysis when its transcript’s time is over. */
 export function withoutTranscript({ transcript: _transcript, raw: _raw, ...rest }: Analysis): Analysis {
   return rest
 }

@@ -36,6 +36,7 @@ export async function storedEvents(
   return new Map(rows.map((row) => [row.event_key, row.event]))
 }
 
+/** Stores what was said, or replaces it where today’s code reads it differently. */
 export function saveEvent(
   { deps, connection }: Running,
   id: string,

@@ -10,6 +10,7 @@ import { givenUp } from './subscribe.ts'
 const FEW_PAGES = 2
 const MANY_PAGES = 20
 const SHORTEST_MS = 3_600_000
+/** The longest window: a crash has no more than that read again. */
 export const LONGEST_MS = 28 * 86_400_000
 /** Of a vendor that brings what begins so long after the end of the window, it is clear that it does not heed the end. */
 const BEYOND_MS = 86_400_000

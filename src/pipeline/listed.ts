@@ -45,6 +45,7 @@ interface Stored {
   isOurs: boolean
 }
 
+/** Takes what the list tells of calls, compares it with what is stored, and stores what is new as deliveries. */
 export function createTaker(running: Running, listing: Listing, isReconciling: boolean) {
   const { deps, connection } = running
   const path = `/v1/listings/${listing.id}`

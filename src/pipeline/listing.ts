@@ -14,6 +14,7 @@ export interface Counts {
   events: number
 }
 
+/** Where every count begins. */
 export const NOTHING: Counts = { listed: 0, new: 0, known: 0, events: 0 }
 
 /**
@@ -45,9 +46,11 @@ export interface Listing {
 /** Settings with this before their name are lists. */
 export const LISTING = 'listing '
 
+/** Read to its end, or ended by a person. */
 export const isOver = ({ at, until, stoppedAt }: Pick<Listing, 'at' | 'until' | 'stoppedAt'>): boolean =>
   at >= until || stoppedAt !== undefined
 
+/** The listing of this id; null when there is none. */
 export async function readListing({ db }: Pick<Store, 'db'>, id: string): Promise<Listing | null> {
   const row = await db
     .selectFrom('settings')
@@ -68,9 +71,11 @@ export async function listings({ db }: Pick<Store, 'db'>): Promise<Listing[]> {
   return listingsIn(rows)
 }
 
+/** Our own JSON, so it is not validated again. */
 export const listingsIn = (rows: readonly Pick<SettingRow, 'value'>[]): Listing[] =>
   rows.map(({ value }) => JSON.parse(value) as Listing)
 
+/** Stores how far it has come, to be committed with what it brought. */
 export function saveListing({ store, now }: Pick<Deps, 'store' | 'now'>, listing: Listing): Query {
   const row: SettingRow = { name: LISTING + listing.id, value: JSON.stringify(listing), updated_at: now() }
   const { name: _, ...update } = row
@@ -99,6 +104,7 @@ export const addListing = ({ store, now }: Pick<Deps, 'store' | 'now'>, listing:
     .insertInto('settings')
     .values({ name: LISTING + listing.id, value: JSON.stringify(listing), updated_at: now() })
 
+/** The sum of two windows. */
 export const addCounts = (a: Counts, b: Counts): Counts => ({
   listed: a.listed + b.listed,
   new: a.new + b.new,

@@ -27,6 +27,7 @@ export function countMissed({ store, now }: Pick<Deps, 'store' | 'now'>, connect
     )
 }
 
+/** What webhooks missed, by connection. */
 export async function missedCalls({ db }: Pick<Store, 'db'>): Promise<Map<string, Missed>> {
   return missedIn(await db.selectFrom('settings').selectAll().where('name', 'like', `${NAME}%`).execute())
 }

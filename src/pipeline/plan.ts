@@ -72,9 +72,9 @@ export async function planCall(deps: Deps, source: Connection, known: Known): Pr
 
   const generation = nothing.generation + 1
   const isFirst = nothing.generation === 0
-  // Only the first round waits: what a later one brings is added to what is written.
   const forbidden = flow.analyze.length === 0 ? null : whyNotAnalysed(flow, call)
   const isAnalysed = flow.analyze.length > 0 && forbidden === null
+  // Only the first round waits: what a later one brings is added to what is written.
   const waitUntil = isFirst && nothing.waited === 0 && isAnalysed ? waitFor(deps, source, known) : null
   if (waitUntil !== null) {
     return { ...nothing, flow, waitUntil, state: 'waiting', reason: 'its recording is not there yet' }

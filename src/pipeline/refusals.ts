@@ -15,6 +15,7 @@ interface Refusal {
   hint: Hint
 }
 
+/** Counts what was refused, in memory first: strangers must not be able to make the store write. */
 export interface Refusals {
   add(refusal: Refusal): void
   /** Writes what was counted since the last time. */

@@ -9,6 +9,7 @@ import type { Deps } from './deps.ts'
 import { firstId } from './erase-transcripts.ts'
 import { bellsOf, CORE_LANE, insertSteps, newStep } from './step.ts'
 
+/** Which stored deliveries are meant; all conditions hold. */
 export interface ReplayFilter {
   ids?: readonly string[]
   connection?: string
@@ -17,6 +18,7 @@ export interface ReplayFilter {
   since?: number
 }
 
+/** What a replay has begun, or would begin. */
 export interface Replayed {
   matched: number
   /** Of them, on their way. */

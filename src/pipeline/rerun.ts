@@ -13,6 +13,7 @@ import { DELETED } from './write-part.ts'
 
 type From = 'submit' | 'match' | 'write'
 
+/** What a rerun plans, or would plan. */
 export interface Rerun {
   steps: number
   /** Services that were handed the call before, the oldest first; `at` in ms. Empty unless it is analysed again. */
@@ -32,7 +33,7 @@ export async function rerunCall(
 ): Promise<Rerun> {
   const { db } = deps.store
   const row = await db.selectFrom('calls').selectAll().where('id', '=', callId).executeTakeFirst()
-  if (!row) throw new CordboardError('unknown_object', 'There is no call with this id')
+  if (!row) throw new CordboardError('unknown_object', `There is no call ${callId}`)
   if (row.joined_into !== null) return rerunCall(deps, row.joined_into, options)
   const generation = row.generation + 1
   const steps = await stepsFrom(deps, row, generation, options.from)

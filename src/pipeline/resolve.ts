@@ -85,6 +85,7 @@ export async function resolve(
   return { groups: left, erased }
 }
 
+/** All ids by which the vendor knows the call of an event. */
 export const idsOf = (event: CallEvent): string[] => [event.callId, ...(event.alsoKnownAs ?? [])]
 
 /** No query has more than 100 parameters. */

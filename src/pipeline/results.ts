@@ -9,6 +9,7 @@ import { callRow, writeRound } from './round.ts'
 import { type Follow, flowOf, type Running } from './step.ts'
 import { note, noteOnce } from './timeline.ts'
 
+/** What a service has given of a call so far. */
 export type Parts = Partial<Record<Part, Analysis>>
 
 /** What follows from a result, to be committed with the step that brought it. */
@@ -144,6 +145,7 @@ async function isOutdone({ deps }: Running, submission: SubmissionRow, callId: s
   return done.length > 0
 }
 
+/** The stored parts of a submission. */
 export function resultsOf({ deps }: Running, submissionId: string): Promise<ResultRow[]> {
   return deps.store.db.selectFrom('results').selectAll().where('submission_id', '=', submissionId).execute()
 }

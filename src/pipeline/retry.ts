@@ -26,6 +26,7 @@ const PARKED: ReadonlySet<ErrorCode> = new Set([
   'blocked_address',
 ])
 
+/** What follows from a failure: again at a time, parked, or dead. */
 export function judge(
   error: CordboardError,
   step: Pick<StepRow, 'attempts' | 'created_at'>,

@@ -21,6 +21,7 @@ export async function lookUp(
   return null
 }
 
+/** Hands one call over; what the service calls a duplicate is looked up and counts as handed over. */
 export async function send(
   running: Running,
   role: AnalysisRole<unknown>,

@@ -50,6 +50,7 @@ export type Outcome = Follow &
     | { failed: CordboardError; at?: string }
   )
 
+/** What a step is made from; the rest follows from it. */
 export interface NewStep {
   kind: StepKind
   subject: string
@@ -101,6 +102,7 @@ export function insertSteps(deps: Pick<Deps, 'store'>, steps: readonly StepRow[]
   )
 }
 
+/** The bells that wake whoever takes these steps. */
 export const bellsOf = (steps: readonly StepRow[]): Bell[] =>
   steps.map(({ id, lane, due_at, kind }) => ({ step: id, lane, dueAt: due_at, kind }))
 

@@ -13,6 +13,7 @@ import { takeBack } from './take-back.ts'
 import { createTurn } from './turn.ts'
 import { unpark } from './unpark.ts'
 
+/** How much one sweep may do. */
 export interface SweepOptions {
   /** At most this many at once of anything: a sweep stays short however much there is; the next one goes on. */
   room?: number

@@ -9,6 +9,7 @@ import type { Running } from './step.ts'
 
 type Line = Pick<AttemptRow, 'outcome' | 'says'> & Partial<Pick<AttemptRow, 'code' | 'took_ms' | 'at'>>
 
+/** A line of the timeline: what an execution did, in words for people. */
 export function attemptRow(
   deps: Pick<Deps, 'now' | 'random'>,
   step: Pick<StepRow, 'id' | 'call_id' | 'connection' | 'kind'>,

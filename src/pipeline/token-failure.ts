@@ -14,6 +14,7 @@ export interface TokenFailure {
 
 const LONGEST = 500
 
+/** What a failed refresh leaves for the processes that waited for it, without a secret. */
 export function failureOf(
   thrown: unknown,
   { connection, name }: Pick<TokenAsk, 'connection' | 'name'>,
@@ -43,6 +44,7 @@ export function failureOf(
   }
 }
 
+/** The same failure as an error, in whatever process reads it. */
 export function toError({ code, message, why, fix, retry, vendorSaid }: TokenFailure): CordboardError {
   return new CordboardError(code, message, {
     fix,

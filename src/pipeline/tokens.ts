@@ -23,6 +23,7 @@ import { giveBack, readRow, storeToken, type TokenLease, takeLease } from './tok
  * the lease ends.
  */
 
+/** What access tokens need of their process. */
 export interface TokenDeps {
   store: Store
   now: () => number
@@ -63,6 +64,7 @@ interface Fresh {
   endsAt: number
 }
 
+/** Access tokens for the connections of one process, shared with all others through the store. */
 export function createTokens(deps: TokenDeps): Tokens {
   const { store, now, random, log, wait = sleep, deadline = (ms) => AbortSignal.timeout(ms) } = deps
   const known = new Map<string, { token: string; freshUntil: number }>()

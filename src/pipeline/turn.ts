@@ -14,6 +14,7 @@ export interface Turn {
   take(over?: boolean): Promise<boolean>
 }
 
+/** A turn that one process at a time has, by a row of `settings`. */
 export function createTurn(store: Pick<Store, 'db' | 'clock' | 'atomic'>, turnMs: number): Turn {
   const { db, clock } = store
   const me = crypto.randomUUID()

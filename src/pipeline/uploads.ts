@@ -7,6 +7,7 @@ import { toHex } from './hash.ts'
 
 /** Audio that people hand in: kept in the media store, known by a row, erased with its call or by `keep.audio`. */
 
+/** Audio as it lies in the media store. */
 export interface Upload {
   mediaId: string
   bytes: number

@@ -11,6 +11,7 @@ import { type Held, runStep } from './run.ts'
 import { CORE_LANE } from './step.ts'
 import { createSweep, type SweepOptions } from './sweep.ts'
 
+/** How a worker spends its time; a test that moves the clock itself brings its own `every`. */
 export interface WorkOptions {
   /** How long a worker holds a step without a sign of life, in ms. */
   leaseMs?: number
@@ -21,6 +22,7 @@ export interface WorkOptions {
   sweep?: SweepOptions
 }
 
+/** What takes due steps in one process: it claims them, renews their leases and sweeps. */
 export interface Worker {
   /**
    * Takes steps as the queue says. `sweeps: false` is for a worker that lives only as long as some steps: it renews their

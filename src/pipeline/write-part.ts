@@ -18,6 +18,7 @@ export interface Writing {
   doubt: Doubt | null
 }
 
+/** A part that stands in the CRM, or when it is tried again. */
 export type Written = { id: string; says: string | null } | { again: number; says: string }
 
 /**
@@ -159,6 +160,7 @@ async function updateFailed(
   return new CordboardError(error.code, `The ${planned.kind} is no longer there`, { cause: error, fix })
 }
 
+/** A part as it is stored; undefined when it was never begun. */
 export function partOf(
   { deps }: Running,
   writebackId: string,

@@ -1,8 +1,12 @@
+import { existsSync, readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { dirname, extname, join } from 'node:path'
 import { loadConnector } from '../../connectors/index.ts'
 import { type JsonSchema, ownSchema, property, secretKind } from '../config/own-keys.ts'
+import { CordboardError } from '../errors.ts'
 import type { SandboxWorld } from './world.ts'
+
+const MARK = '# Keys of the sandbox: they open nothing real.'
 
 /**
  * Writes the sandbox company as an operator would write a real one: a configuration whose secrets are references (JSON, or a module
@@ -15,7 +19,7 @@ export async function writeSandboxConfig(
   const { connections, ...rest } = world.configFile() as {
     connections: Record<string, Record<string, unknown>>
   }
-  const env: string[] = ['# Keys of the sandbox: they open nothing real.']
+  const env: string[] = [MARK]
   const referring: [string, Record<string, unknown>][] = []
   for (const [id, keys] of Object.entries(connections)) {
     const schema = ownSchema(await loadConnector(String(keys.use)))
@@ -25,12 +29,38 @@ export async function writeSandboxConfig(
     ])
     referring.push([id, Object.fromEntries(written)])
   }
-  const envFile = join(dirname(file), '.env')
+  const envFile = envBeside(file)
   const json = JSON.stringify({ ...rest, connections: Object.fromEntries(referring) }, null, 2)
-  await writeFile(file, extname(file) === '.json' ? `${json}\n` : `export default ${json}\n`)
+  await writeFile(
+    file,
+    extname(file) === '.json'
+      ? `${json}
+`
+      : `export default ${json}
+`,
+  )
   await writeFile(envFile, `${env.join('\n')}\n`, { mode: 0o600 })
   return { configFile: file, envFile }
 }
+
+/** Refuses a name that nothing would read, and to write over keys or a configuration that are not the sandbox's own. */
+export function mayWriteSandboxConfig(file: string): void {
+  const refuse = (message: string, fix: string) => new CordboardError('bad_request', message, { fix })
+  if (!file.endsWith('.json'))
+    throw refuse(
+      `What is written is JSON: ${file} would not be read as that`,
+      'Name a file that ends in .json',
+    )
+  const env = envBeside(file)
+  const isOurs = existsSync(env) && readFileSync(env, 'utf8').startsWith(MARK)
+  const there = [file, env].filter((one) => existsSync(one))
+  if (there.length > 0 && !isOurs) {
+    const fix = 'Name a file in another folder: keys and configurations of others are not written over'
+    throw refuse(`${there.join(' and ')} ${there.length === 1 ? 'is' : 'are'} here already`, fix)
+  }
+}
+
+const envBeside = (file: string): string => join(dirname(file), '.env')
 
 /** The connector says which of its keys are secrets, those within others too. */
 function referred(value: unknown, schemas: readonly JsonSchema[], path: string, env: string[]): unknown {

@@ -297,7 +297,7 @@ class Demo {
   #line({ at, stage, connection, says, id }: JourneyLine): void {
     const time = new Date(at).toISOString().slice(11, 19)
     this.#options.print(
-      `  ${this.#options.dim(time)}  ${stage.padEnd(10)} ${connection.padEnd(20)} ${says}  ${this.#options.dim(id)}`,
+      `  ${this.#options.dim(time)}  ${stage.padEnd(10)} ${connection.padEnd(20)} ${says}${id === '' ? '' : `  ${this.#options.dim(id)}`}`,
     )
   }
 

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import { loadConnector, loadSandbox } from '../../connectors/index.ts'
 import type { SandboxOptions, SandboxWebhook } from '../connector/sandbox.ts'
+import { cannotListen } from '../node/listen.ts'
 import { createSigner } from '../node/signer.ts'
 import { readCarriedTranscript } from './recordings.ts'
 import { type Sender, type SignedWebhook, signWebhook } from './webhook.ts'
@@ -141,7 +142,7 @@ export const deliverOnce: SandboxOptions['deliver'] = async ({ url, ...init }) =
 
 export function listen(server: Server, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', reject)
+    server.once('error', (error) => reject(cannotListen(error, port, host)))
     server.listen(port, host, resolve)
   })
 }

@@ -1,3 +1,4 @@
+import { loadConnector } from '../../connectors/index.ts'
 import type { CreateSandbox, SandboxOptions, VendorSandbox } from '../connector/sandbox.ts'
 
 /**
@@ -80,11 +81,10 @@ export async function createSandboxWorld(options: SandboxWorldOptions): Promise<
   const { connections = SANDBOX_CONNECTIONS, ...common } = rest
   const vendors = new Map<string, VendorSandbox>()
   const accounts: Record<string, Record<string, unknown>> = {}
-  for (const [id, { use, settings: keys, region }] of Object.entries(connections)) {
+  for (const [id, connection] of Object.entries(connections)) {
+    const { use, settings: keys, region } = connection
     const baseUrl = baseUrlOf(id)
-    // Some vendors give tokens at an address of its own: the stand-in is both.
-    const tokens = 'accountsUrl' in keys ? { accountsUrl: baseUrl } : {}
-    const account = { ...keys, ...tokens, ...settings[id], baseUrl }
+    const account = { ...keys, ...(await otherAddresses(connection, baseUrl)), ...settings[id], baseUrl }
     const create = await loadSandbox(use)
     const hookUrl = `${publicUrl}/hooks/${id}`
     vendors.set(id, create({ ...common, baseUrl: account.baseUrl, account, hookUrl }))
@@ -132,4 +132,18 @@ function among(there: ReadonlyMap<string, unknown>, flow: SandboxFlow): SandboxF
   )
   if (!from?.length || !analyze || !write || analyze.length + write.length === 0) return null
   return { ...flow, from, analyze, write }
+}
+
+/** Some vendors give out tokens at an address of its own: the stand-in is both, so that nothing of it leads to the vendor. */
+async function otherAddresses(
+  { use, settings }: SandboxConnection,
+  baseUrl: string,
+): Promise<Record<string, string>> {
+  const { config } = await loadConnector(use)
+  const { data = {} } = config.safeParse({ ...settings, baseUrl })
+  const usual = Object.entries(data as object).filter(
+    ([key, value]) => /\wUrl$/.test(key) && !(key in settings) && /^https:/.test(String(value)),
+  )
+  const tokens = 'accountsUrl' in settings ? { accountsUrl: baseUrl } : {}
+  return { ...tokens, ...Object.fromEntries(usual.map(([key]) => [key, baseUrl])) }
 }

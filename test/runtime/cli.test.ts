@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -95,6 +97,29 @@ describe('without a configuration', () => {
     expect(init.code).toBe(2)
     expect(init.err).toContain('--phone, --analysis, --crm')
   })
+
+  it('what init writes is refused only for what must be filled in; a CRM that is the phone system takes its calls', async () => {
+    const asked = ['init', '--phone', 'bitrix24', '--analysis', 'none', '--crm', 'bitrix24']
+    const wrong = await Promise.all([
+      cordboard([...asked, '--region', 'France']),
+      cordboard([...asked, '--public-url', 'calls.example.com']),
+      cordboard(['init', '--phone', 'salesforce', '--analysis', 'none', '--crm', 'hubspot']),
+    ])
+    expect(wrong.map(({ code }) => code)).toEqual([2, 2, 2])
+    expect(wrong.map(({ err }) => err)).toEqual([
+      expect.stringContaining('two letters of a country'),
+      expect.stringContaining('an absolute https URL'),
+      expect.stringContaining('connectors/salesforce/README.md'),
+    ])
+    const { code, err } = await cordboard([...asked, '--region', 'RU'])
+    expect([code, err]).toEqual([0, expect.stringContaining('fill in what is empty in cordboard.config.ts')])
+    expect(readFileSync(join(folder, 'cordboard.config.ts'), 'utf8')).toContain('calls: true')
+    const check = await cordboard(['config', 'check'])
+    expect([check.code, check.err.match(/^ {2}connections.*$/gm)]).toEqual([
+      3,
+      ['  connections.bitrix24.baseUrl', '  connections.bitrix24'],
+    ])
+  })
 })
 
 describe('with a configuration', () => {
@@ -117,6 +142,56 @@ describe('with a configuration', () => {
     expect(check).toMatchObject({ code: 0, out: '✔ cordboard.config.ts, 1 connection, 1 flow\n' })
     expect(print.out).toContain('•••• env PBX_SECRET (set)')
     expect(print.out).not.toContain(SECRET.slice(6))
+    const { connections } = JSON.parse(print.out)
+    expect(connections.pbx).toMatchObject({ concurrency: 8, reconcile: null, gather: null })
+  })
+
+  it('whose fields are mapped, and whose secret is a letter of every key: printed all the same', async () => {
+    const file = 'mapped.json'
+    writeFileSync(
+      join(folder, file),
+      JSON.stringify({
+        connections: {
+          crm: { use: 'hubspot', token: { $secret: 'LETTER' } },
+          pbx: { use: 'generic', secret: { $secret: 'PBX_SECRET' } },
+        },
+        flows: [{ from: ['pbx'], analyze: [], write: { crm: { call_summary: 'summary' } } }],
+      }),
+    )
+    const print = await cordboard(['config', 'print', '--config', file], { PBX_SECRET: SECRET, LETTER: 't' })
+    expect([print.code, print.err]).toEqual([0, ''])
+    const { flows, connections } = JSON.parse(print.out)
+    expect(flows[0].fields).toEqual({ crm: ['call_summary'] })
+    expect(connections.crm.settings.token).toBe('•••')
+  })
+
+  it('sent to where nobody listens: says how to start a server; a mistyped connector gets a suggestion', async () => {
+    configure()
+    const env = { PBX_SECRET: SECRET }
+    const [nobody, mistyped] = await Promise.all([
+      cordboard(['send', 'generic', 'missed', '--to', 'http://127.0.0.1:9'], env),
+      cordboard(['send', 'genric', 'missed'], env),
+    ])
+    expect(nobody).toMatchObject({ code: 1, err: expect.stringMatching(/no_server.*\n.*cordboard serve/) })
+    expect(mistyped).toMatchObject({ code: 2, err: expect.stringContaining('Did you mean generic?') })
+  })
+
+  it('of the sandbox: its file is JSON, no keys of others are written over, a taken port is said to be taken', async () => {
+    writeFileSync(join(folder, '.env'), 'MINE=1\n')
+    const [asTs, over] = await Promise.all([
+      cordboard(['sandbox', '--port', '0', '--only', 'generic', '--write', 'sandbox.config.ts']),
+      cordboard(['sandbox', '--port', '0', '--only', 'generic', '--write', 'sandbox.json']),
+    ])
+    expect(asTs).toMatchObject({ code: 2, err: expect.stringContaining('ends in .json') })
+    expect(over).toMatchObject({ code: 2, err: expect.stringContaining('.env is here already') })
+    expect(readFileSync(join(folder, '.env'), 'utf8')).toBe('MINE=1\n')
+    rmSync(join(folder, '.env'))
+    const taken = createServer().listen(0, '127.0.0.1')
+    await once(taken, 'listening')
+    const { port } = taken.address() as AddressInfo
+    const second = await cordboard(['sandbox', '--port', `${port - 1}`, '--only', 'generic'])
+    taken.close()
+    expect(second).toMatchObject({ code: 3, err: expect.stringContaining('Another program listens there') })
   })
 
   it('serves, takes a delivery, refuses a tampered one, shows the call, stops in order', async () => {

@@ -88,6 +88,15 @@ describe('the sandbox of all vendors', () => {
     }
   })
 
+  it('leads to no vendor: what it writes names only this machine and addresses for examples', () => {
+    for (const [id, { settings }] of config.connections) {
+      const reached = Object.entries(settings as object).filter(([key]) =>
+        /(?:^base|^accounts|auth)Url$/.test(key),
+      )
+      for (const [key, url] of reached) expect(String(url), `${id}.${key}`).toMatch(/^http:\/\/127\.0\.0\.1:/)
+    }
+  })
+
   it('takes some of them only, and says which there are', () => {
     expect(Object.keys(everyone(['hubspot', 'aircall']))).toEqual(['sandbox-hubspot', 'sandbox-aircall'])
     expect(() => everyone(['aircal'])).toThrow(/aircal/)

@@ -229,7 +229,10 @@ describe('secrets', () => {
 
 describe('the configuration that init writes', () => {
   const config = z.object({
-    account: z.string(),
+    account: z.string().describe('of the dashboard'),
+    lines: z.array(z.string()).min(1),
+    baseUrl: z.url(),
+    key: z.union([z.string(), z.array(z.string())]),
     mode: z.enum(['live', 'test']),
     token: secretValue,
     hook: secretList.optional().describe('signs webhooks'),
@@ -243,7 +246,7 @@ describe('the configuration that init writes', () => {
     check: async () => ({ says: '' }),
   })
 
-  it('asks the environment for what must be given, and reminds of optional secrets', () => {
+  it('asks the environment for secrets alone, leaves empty what must be filled in, and reminds of optional secrets', () => {
     const draft = {
       publicUrl: undefined,
       region: 'FR',
@@ -256,18 +259,24 @@ describe('the configuration that init writes', () => {
     expect(text.config).toContain(`
     'my-acme': {
       use: 'acme',
-      account: secret('MY_ACME_ACCOUNT'),
+      account: '',  // of the dashboard
+      lines: [],
+      baseUrl: '',
+      key: '',
       mode: 'live',
       token: secret('MY_ACME_TOKEN'),
       // hook: secret('MY_ACME_HOOK'),  // signs webhooks
     },`)
     expect(text.config).toContain("  // publicUrl: 'https://calls.example.com',\n  region: 'FR',")
-    expect(text.env).toBe('MY_ACME_ACCOUNT=\nMY_ACME_TOKEN=\n')
+    expect(text.env).toBe('MY_ACME_TOKEN=\n')
   })
 })
 
-it('the entry of the command line runs on an old Node: it loads the rest only after it looked', () => {
-  const main = readFileSync(new URL('../../src/cli/main.ts', import.meta.url), 'utf8')
-  const imported = [...main.matchAll(/^import .* from '(.*)'$/gm)].map(([, from]) => from)
+it('the entry of the command line runs on an old Node: plain JavaScript that loads the rest only after it looked', () => {
+  const entry = readFileSync(new URL('../../bin/cordboard.js', import.meta.url), 'utf8')
+  const imported = [...entry.matchAll(/^import .* from '(.*)'$/gm)].map(([, from]) => from)
+  expect(imported.length).toBeGreaterThan(0)
   expect(imported.every((from) => from?.startsWith('node:'))).toBe(true)
+  expect(entry.indexOf('>= OLDEST')).toBeGreaterThan(0)
+  expect(entry.indexOf('await import(')).toBeGreaterThan(entry.indexOf('>= OLDEST'))
 })

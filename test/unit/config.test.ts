@@ -280,6 +280,27 @@ describe('a wrong configuration', () => {
     })
   })
 
+  it('says what is wrong with a baseUrl once, in words of its own, and an empty list is called one', async () => {
+    const scribe = { use: 'scribe', apiKey: secret('KEY') }
+    expect(await lines(one({ ...scribe, baseUrl: '' }))).toEqual([
+      'connections.it.baseUrl: baseUrl is not valid | an http or https URL | "" | Change it to an http or https URL',
+    ])
+    const fussy = defineConnector({
+      ...desk,
+      check,
+      crm,
+      config: z
+        .object({ home: z.url(), lines: z.array(z.string()).min(1), day: z.string().regex(/^[a-z]{3}$/) })
+        .refine(() => false, 'set both or neither'),
+    })
+    expect(await lines(one({ use: fussy, home: 'x', lines: [], day: 'x' }))).toEqual([
+      'connections.it.home: home is not valid | an http or https URL | "x" | Change it to an http or https URL',
+      'connections.it.lines: lines is not valid | a list that is not empty | an empty list | Change it to a list that is not empty',
+      'connections.it.day: day is not valid | text such as /^[a-z]{3}$/ takes | "x" | Change it to text such as /^[a-z]{3}$/ takes',
+      'connections.it: These keys do not fit together | set both or neither | an object | Change it: set both or neither',
+    ])
+  })
+
   it('refuses a baseUrl that the connector does not know', async () => {
     const [problem] = await problemsOf(
       one({ use: 'desk', token: secret('TOKEN'), baseUrl: 'https://x.example' }),

@@ -263,7 +263,7 @@ describe('a wrong secret', () => {
       throw new CordboardError('auth', 'HTTP 401', { vendorSaid: 'key-in-the-env is not a key' })
     }
     expect(await wrongOnes({ check })).toEqual([
-      'problem phone: the vendor refuses the credentials. The vendor said: “••• is not a key” → Copy it again from the account at Phone Inc into apiKey (env PBX_KEY), hookSecret (env PBX_HOOK)',
+      'problem phone: the vendor refuses the credentials: HTTP 401. The vendor said: “••• is not a key” → Copy it again from the account at Phone Inc into apiKey (env PBX_KEY), hookSecret (env PBX_HOOK)',
     ])
   })
 
@@ -313,11 +313,19 @@ describe('a missing scope', () => {
 })
 
 describe('everything else', () => {
+  it('a name that the DNS does not know is no server that must be started', async () => {
+    const answers = () => new CordboardError('vendor_down', 'No connection to calls.example.com: ENOTFOUND')
+    for (const isRunning of [true, false])
+      expect((await wrongOnes({ answers, isRunning }))[0]).toContain('→ Correct the name in publicUrl')
+  })
+
   it('a vendor that is away is not called a wrong secret', async () => {
     const check: Check = async () => {
       throw new CordboardError('timeout', 'no answer in 30 s')
     }
-    expect((await wrongOnes({ check }))[0]).toContain('did not answer in time')
+    expect(await wrongOnes({ check })).toEqual([
+      'problem phone: the vendor did not answer in time: no answer in 30 s → Check baseUrl, the network, and the vendor’s status page, then ask again',
+    ])
   })
 
   it('shows no secret, whatever a vendor answers', async () => {

@@ -159,21 +159,6 @@ describe('health', () => {
     expect(body.parts.every((part) => part.ok)).toBe(true)
   })
 
-  it('looks once for all who ask at the same time: anybody may', async () => {
-    let looks = 0
-    await using world = await openWorld({
-      ready: async () => {
-        looks += 1
-        return []
-      },
-    })
-    const answers = await Promise.all(Array.from({ length: 20 }, () => world.get('/readyz')))
-    expect(answers.every(({ status }) => status === 200)).toBe(true)
-    expect(looks).toBeLessThan(20)
-    await world.get('/readyz')
-    expect(looks).toBeGreaterThan(1)
-  })
-
   it('is ready although nobody works, and says so: what comes in is still stored', async () => {
     await using world = await openWorld()
     const work = async () => {

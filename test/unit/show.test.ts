@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { conversationScores } from '../../src/call/conversation.ts'
 import { command } from '../../src/cli/commands/show.ts'
 import type { Io } from '../../src/cli/io.ts'
-import { id, openWorld, TOKENS, type World } from './http-world.ts'
+import { id, openWorld, stepRow, TOKENS, type World } from './http-world.ts'
 
 /** What a person reads of one call, from a server over a socket. */
 
@@ -57,6 +57,12 @@ it('lists the scores, the service’s and ours, with their scales', async () => 
   expect(shown).toMatch(/Scores\n +csat +4\n/)
   expect(shown).toMatch(/cordboard\.talkRatio +0\.75 \(0 to 1\)/)
   expect(shown).toMatch(/cordboard\.agent\.questions +1/)
+})
+
+it('says what to do about a step that waits for a person', async () => {
+  const parked = stepRow({ call_id: callId, state: 'parked', code: 'auth', reason: 'HTTP 401' })
+  await world.insert(world.store.db.insertInto('steps').values(parked))
+  expect(await show({})).toMatch(/parked +submit +scribe +auth: HTTP 401\n +Do +Check the secret/)
 })
 
 it('gives a vCon where it is asked for one, and JSON as ever where not', async () => {

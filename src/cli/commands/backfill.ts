@@ -107,7 +107,10 @@ const progressText = ({ reachedAt, listed, new: fresh }: Backfill) =>
 function report(backfill: Backfill, target: Target, json: boolean, io: Io): number {
   const { state, listed, new: fresh, known, events, id, code, reason } = backfill
   if (json) io.json(backfill)
-  else io.out(`${listed} calls listed: ${fresh} new, ${known} known; ${events} events stored`)
+  else
+    io.out(
+      `${listed} ${listed === 1 ? 'call' : 'calls'} listed: ${fresh} new, ${known} known; ${events} events stored`,
+    )
   if (state === 'stuck') {
     throw new CordboardError((code ?? 'internal') as ErrorCode, reason ?? `The backfill ${id} is stuck`, {
       why: `It has come as far as ${backfill.reachedAt}`,

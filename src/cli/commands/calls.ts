@@ -10,7 +10,7 @@ import { openTarget, type Target } from '../target.ts'
 const PAGE = 200
 
 export const command = defineCommand({
-  usage: 'calls [find <number, name or id>]',
+  usage: 'calls [find <number or id>]',
   about: 'Lists calls, the latest first. `find` takes a phone number in any spelling, an id, a vendor’s id.',
   examples: [
     ['cordboard calls', 'the latest 20'],
@@ -37,7 +37,7 @@ export const command = defineCommand({
     }
     const limit = Number(flags.limit ?? 20)
     if (!Number.isInteger(limit) || limit < 1)
-      throw wrong('calls', `--limit is a whole number, seen ${flags.limit}`)
+      throw wrong('calls', `--limit is a whole number from 1 on, seen ${flags.limit}`)
     const { connection, state, direction, result, from, to } = flags
     const query = {
       connection,

@@ -57,24 +57,23 @@ export function summary({ file, config }: { file: string; config: Config }): str
 /** The configuration as the program sees it. Secrets are shown by where they come from. */
 function describe({ file, config, secrets, originOf }: Configured) {
   const connections = [...config.connections.values()].map((connection) => {
-    const { id, connector, settings, region, allowPrivate, concurrency } = connection
-    const { deliveriesPerMinute, recordingWaitMs } = connection
+    const { id, connector, settings, secrets: hidden, region, ...common } = connection
     const prefix = `connections.${id}.`
     const own = secrets
       .filter(({ path }) => path.startsWith(prefix))
       .map(({ path, names }) => [path.slice(prefix.length), names.map((name) => originText(name, originOf))])
-    const shown = maskSecrets(JSON.stringify(settings), connection.secrets)
+    // Value by value: a short secret would take the JSON apart.
+    const shown: unknown = JSON.parse(JSON.stringify(settings), (_, value: unknown) =>
+      typeof value === 'string' ? maskSecrets(value, hidden) : value,
+    )
     return [
       id,
       {
         use: connector.id,
-        settings: JSON.parse(shown) as unknown,
+        settings: shown,
         secrets: Object.fromEntries(own),
         region: region ?? null,
-        allowPrivate,
-        concurrency,
-        deliveriesPerMinute: deliveriesPerMinute ?? null,
-        recordingWaitMs: recordingWaitMs ?? null,
+        ...Object.fromEntries(Object.entries(common).map(([key, value]) => [key, value ?? null])),
       },
     ] as const
   })
@@ -84,8 +83,11 @@ function describe({ file, config, secrets, originOf }: Configured) {
     publicUrl: config.publicUrl ?? null,
     region: config.region ?? null,
     connections: Object.fromEntries(connections),
-    flows: config.flows.map(({ when, noAnalysis, ...flow }) => ({
+    flows: config.flows.map(({ when, noAnalysis, fields, ...flow }) => ({
       ...flow,
+      fields: Object.fromEntries(
+        [...fields].map(([crm, { names }]) => [crm, names?.map(({ name }) => name) ?? 'a function']),
+      ),
       when: when ? 'a condition' : 'every call',
       ...(noAnalysis ? { noAnalysis: 'a rule' } : {}),
     })),

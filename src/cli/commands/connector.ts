@@ -14,8 +14,8 @@ export const command = defineCommand({
   about:
     'Makes the folder of a new connector; runs the connector kit. Both work in a checkout of the repository.',
   examples: [
-    ['cordboard connector new aircall', 'connectors/aircall, with a failing kit as to-do list'],
-    ['cordboard connector test aircall', 'the kit on that folder'],
+    ['cordboard connector new acme-voice', 'connectors/acme-voice, with a failing kit as to-do list'],
+    ['cordboard connector test acme-voice', 'the kit on that folder'],
   ],
   options: {},
   args: [2, 2],

@@ -1,7 +1,11 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connectorIds, connectorInfo, loadConnector } from '../../../connectors/index.ts'
+import { ownSchema } from '../../config/own-keys.ts'
+import { publicUrlFault } from '../../config/public-url.ts'
+import { configFile } from '../../config/schema.ts'
 import { suggest } from '../../config/suggest.ts'
+import type { Connector } from '../../connector/contract.ts'
 import { CordboardError } from '../../errors.ts'
 import { createAsker } from '../ask.ts'
 import { defineCommand } from '../command.ts'
@@ -52,7 +56,11 @@ export const command = defineCommand({
     writeFileSync(join(io.cwd, 'cordboard.config.ts'), config)
     writeFileSync(join(io.cwd, '.env.example'), env)
     for (const file of files) io.out(file)
-    io.err('Next: cp .env.example .env, fill it in, then: cordboard doctor')
+    io.err(
+      flags.from === 'demo'
+        ? 'Next: cp .env.example .env, cordboard sandbox in another terminal, then here: cordboard serve'
+        : `Next: fill in what is empty in ${files[0]}; cp .env.example .env, fill it in; then: cordboard doctor`,
+    )
     return EXIT.ok
   },
 })
@@ -63,11 +71,8 @@ async function askedDraft(given: Given, io: Io): Promise<Draft> {
   const missing = QUESTIONS.filter(([flag]) => given[flag] === undefined)
   if (missing.length > 0 && !io.canAsk) {
     const flags = missing.map(([flag]) => `--${flag}`).join(', ')
-    throw wrong(
-      'init',
-      `init needs ${flags}: nobody can be asked here`,
-      `Connectors: ${connectorIds.join(', ')}`,
-    )
+    const fix = missing.map(([flag, role]) => `--${flag}: ${idsWith(role).join(', ')}`).join('; ')
+    throw wrong('init', `init needs ${flags}: nobody can be asked here`, fix)
   }
   const answers = missing.length > 0 ? await ask(given) : given
   const chosen = {
@@ -75,11 +80,22 @@ async function askedDraft(given: Given, io: Io): Promise<Draft> {
     analysis: choice('analysis', answers),
     crm: choice('crm', answers),
   }
+  const region = answers.region?.toUpperCase()
+  if (region !== undefined && !configFile.shape.region.safeParse(region).success)
+    throw wrong('init', `--region takes the two letters of a country, such as FR; seen ${answers.region}`)
+  const publicUrl = answers['public-url']
+  const fault = publicUrl === undefined ? null : publicUrlFault(publicUrl)
+  if (fault !== null) throw wrong('init', `--public-url takes ${fault}; seen ${publicUrl}`)
   const ids = [...new Set(Object.values(chosen).flat())]
-  const connections = await Promise.all(ids.map(async (id) => ({ id, connector: await loadConnector(id) })))
+  const connections = await Promise.all(
+    ids.map(async (id) => {
+      const connector = await loadConnector(id)
+      return { id, connector, known: chosen.phone.includes(id) ? asPhoneSystem(connector) : {} }
+    }),
+  )
   return {
-    publicUrl: answers['public-url'],
-    region: answers.region?.toUpperCase(),
+    publicUrl,
+    region,
     connections,
     flows: [{ from: chosen.phone, analyze: chosen.analysis, write: chosen.crm }],
   }
@@ -101,12 +117,25 @@ async function ask(given: Given): Promise<Given> {
   }
 }
 
-/** Many a CRM can tell of the calls that others log in it: that is a key of its connection, and no phone system to begin with. */
+/** A CRM that is the phone system as well, or that others log calls in, takes them only when it is told to. */
+function asPhoneSystem(connector: Connector): Record<string, unknown> {
+  if (!connector.crm) return {}
+  if (ownSchema(connector).properties?.calls?.type === 'boolean') return { calls: true }
+  throw wrong(
+    'init',
+    `How ${connector.name} tells of calls cannot be asked in a word`,
+    `Name another --phone, then set it up by connectors/${connector.id}/README.md`,
+  )
+}
+
+/** Many a CRM can tell of the calls that others log in it: it may be named, but nobody has it for a phone system to begin with. */
 function idsWith(role: Role): string[] {
-  return connectorIds.filter((id) => {
-    const roles: readonly string[] = connectorInfo[id].roles
-    return roles.includes(role) && (role === 'crm' || !roles.includes('crm'))
-  })
+  const crms = allWith('crm')
+  return allWith(role).filter((id) => role === 'crm' || !crms.includes(id))
+}
+
+function allWith(role: Role): string[] {
+  return connectorIds.filter((id) => (connectorInfo[id].roles as readonly string[]).includes(role))
 }
 
 function choice(flag: 'phone' | 'analysis' | 'crm', answers: Given): string[] {
@@ -114,7 +143,7 @@ function choice(flag: 'phone' | 'analysis' | 'crm', answers: Given): string[] {
   if (answer === 'none' && flag !== 'phone') return []
   const role = QUESTIONS.find(([name]) => name === flag)?.[1] ?? 'telephony'
   const fitting = idsWith(role)
-  if (fitting.includes(answer)) return [answer]
+  if (fitting.includes(answer) || allWith(role).includes(answer)) return [answer]
   const meant = suggest(answer, fitting)
   throw wrong(
     'init',

@@ -1,10 +1,11 @@
+import { resolve } from 'node:path'
 import { defineCommand } from '../command.ts'
 import { EXIT } from '../exit.ts'
 import { portOf } from '../port.ts'
 import { untilInterrupted } from '../until-stopped.ts'
 
 export const command = defineCommand({
-  usage: 'sandbox',
+  usage: 'sandbox [--port N] [--to URL] [--only LIST] [--write FILE]',
   about: 'Stand-ins of all vendors on this machine: no account, no key. They can be told to fail.',
   examples: [
     ['cordboard sandbox', 'prints where each vendor’s stand-in listens, and how to connect them'],
@@ -30,7 +31,7 @@ export const command = defineCommand({
     write: {
       type: 'string',
       value: 'FILE',
-      about: 'writes a configuration with all of them, ready for serve --config',
+      about: 'writes a configuration (.json) with all of them, and .env beside it, ready for serve --config',
     },
   },
   args: [0, 0],
@@ -39,6 +40,10 @@ export const command = defineCommand({
     const { everyone, flowOfAll } = await import('../../sandbox/everyone.ts')
     const connections = everyone(flags.only?.split(',').map((id) => id.trim()))
     const port = portOf('sandbox', flags.port, 4010)
+    if (flags.write !== undefined) {
+      const { mayWriteSandboxConfig } = await import('../../sandbox/config-file.ts')
+      mayWriteSandboxConfig(resolve(io.cwd, flags.write))
+    }
     const publicUrl = (flags.to ?? 'http://127.0.0.1:8080').replace(/\/$/, '')
     const sandbox = await serveSandbox({
       port: port === 0 ? 0 : port + 1,
@@ -51,7 +56,7 @@ export const command = defineCommand({
       io.out(`${id.padEnd(22)} ${url}`)
     if (flags.write !== undefined) {
       const { writeSandboxConfig } = await import('../../sandbox/config-file.ts')
-      const { configFile, envFile } = await writeSandboxConfig(sandbox.world, flags.write)
+      const { configFile, envFile } = await writeSandboxConfig(sandbox.world, resolve(io.cwd, flags.write))
       io.err(`Written: ${configFile} and ${envFile}. Next: cordboard serve --config ${configFile}`)
     }
     const ids = [...sandbox.urls.keys()]

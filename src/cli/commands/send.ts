@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import type { Config, Connection } from '../../config/model.ts'
+import { suggest } from '../../config/suggest.ts'
 import type { RawRequest } from '../../connector/request.ts'
 import { signRaw } from '../../connector/sign.ts'
 import { CordboardError } from '../../errors.ts'
@@ -68,9 +69,12 @@ function connectionFor(config: Config, connector: string, given: string | undefi
   const [first, second] = found
   if (first && !second) return first
   const ids = all.map(({ id }) => id).join(', ')
+  const used = [...new Set([...config.connections.values()].map((one) => one.connector.id))]
+  const meant = suggest(connector, used)
+  const otherwise = meant ? `Did you mean ${meant}?` : `Add one, or use one of: ${used.join(', ')}`
   throw new CordboardError('bad_request', `It is not clear which connection is meant`, {
     why: ids === '' ? `No connection uses ${connector}` : `These use ${connector}: ${ids}`,
-    fix: ids === '' ? 'Add one to the configuration' : 'Name one of them with --connection ID',
+    fix: ids === '' ? otherwise : 'Name one of them with --connection ID',
   })
 }
 
@@ -136,7 +140,7 @@ async function post(request: RawRequest, to: string, publicUrl: string | undefin
       redirect: 'manual',
     })
   } catch (cause) {
-    throw new CordboardError('internal', `Nothing answers at ${to}`, {
+    throw new CordboardError('no_server', `Nothing answers at ${to}`, {
       fix: 'Start it: cordboard serve, or name another server with --to URL',
       cause,
     })

@@ -1,4 +1,5 @@
 import { VCON_JSON_TYPE } from '../../call/vcon.ts'
+import { ERRORS, type ErrorCode } from '../../errors.ts'
 import { onOneLine } from '../../node/terminal.ts'
 import type { CallDetail } from '../answers.ts'
 import { defineCommand, jsonOption, targetOptions } from '../command.ts'
@@ -67,6 +68,8 @@ function print(detail: CallDetail, io: Io): void {
     io.out(
       `  ${io.paint('yellow', step.state)}  ${step.kind}  ${step.connection}  ${[when, why].filter(Boolean).join('  ')}`,
     )
+    const fix = step.state === 'parked' || step.state === 'dead' ? fixOf(step.code) : undefined
+    if (fix !== undefined) io.out(`    Do    ${fix}`)
   }
   if (analysis?.summary) {
     section('Summary', io)
@@ -84,6 +87,10 @@ function print(detail: CallDetail, io: Io): void {
     if (target?.url) io.out(`    ${target.url}`)
   }
   if (detail.state === 'attention') io.err(`Next: cordboard issues, then cordboard rerun ${detail.id}`)
+}
+
+function fixOf(code: string | null): string | undefined {
+  return code !== null && Object.hasOwn(ERRORS, code) ? ERRORS[code as ErrorCode].fix : undefined
 }
 
 function stateText({ state, reason }: CallDetail, io: Io): string {

@@ -4,7 +4,8 @@ import { createContext } from '../../connector/context.ts'
 import type { Log } from '../../connector/contract.ts'
 import { maskSecrets } from '../../connector/mask.ts'
 import { weaknessOf } from '../../connector/weakness.ts'
-import { asCordboardError, type CordboardError, ERRORS, type ErrorCode } from '../../errors.ts'
+import { asCordboardError, type CordboardError, type ErrorCode } from '../../errors.ts'
+import { fixOfVendor } from '../ask-vendor.ts'
 import type { Patient } from './diagnose.ts'
 import type { Finding } from './finding.ts'
 import { mappingFindings } from './mapping.ts'
@@ -39,9 +40,11 @@ export async function checkConnection(patient: Patient, connection: Connection):
   } catch (thrown) {
     const error = asCordboardError(thrown)
     const mask = (text: string) => maskSecrets(text, connection.secrets)
-    const why = error.why === undefined ? '' : `: ${error.why}`
+    const what = WHAT[error.code]
+    // What is said of the code hides which request failed, and how.
+    const why = error.why ?? (what === undefined ? undefined : error.message)
     const said = error.vendorSaid === undefined ? '' : `. The vendor said: “${error.vendorSaid}”`
-    const says = mask(`${WHAT[error.code] ?? error.message}${why}${said}`)
+    const says = mask(`${what ?? error.message}${why === undefined ? '' : `: ${why}`}${said}`)
     return [{ ...about, level: 'problem', says, fix: mask(fixOf(error, patient, connection)) }]
   }
 }
@@ -54,24 +57,9 @@ const WHAT: Partial<Record<ErrorCode, string>> = {
   timeout: 'the vendor did not answer in time',
 }
 
-/** The table of errors speaks of a step and its call; here nothing was to be done yet. */
-const FIXES: Partial<Record<ErrorCode, string>> = {
-  not_found: 'Compare baseUrl and the ids in the configuration with the account',
-  rejected: 'Compare baseUrl and the ids in the configuration with the account',
-  invalid_payload: 'Check baseUrl: what answers there does not speak as this vendor does',
-  vendor_down: 'Check baseUrl, the network, and the vendor’s status page',
-  timeout: 'Check baseUrl, the network, and the vendor’s status page',
-  rate_limited: 'Wait until the vendor’s limit allows another request, then ask again',
-  quota: 'Buy quota, or wait for its renewal',
-}
-
-function fixOf({ code, fix }: CordboardError, { configured }: Patient, connection: Connection): string {
-  if (code === 'auth') {
-    return `Copy it again from the account at ${connection.connector.name} into ${secretNames(configured, connection)}`
-  }
-  // A connector that names its own fix knows better than any table.
-  if (fix !== ERRORS[code].fix) return fix
-  return FIXES[code] ?? fix
+function fixOf(error: CordboardError, { configured }: Patient, connection: Connection): string {
+  if (error.code !== 'auth') return fixOfVendor(error)
+  return `Copy it again from the account at ${connection.connector.name} into ${secretNames(configured, connection)}`
 }
 
 function unsigned(

@@ -74,6 +74,10 @@ async function probe(publicUrl: string, { http, configured, running }: Patient):
   } catch (error) {
     if (!(error instanceof CordboardError)) throw error
     const says = `${publicUrl} cannot be reached from here: ${error.message}`
+    if (/\b(?:ENOTFOUND|EAI_AGAIN)\b/.test(error.message)) {
+      const fix = 'Correct the name in publicUrl, or enter it in the DNS; ask again where it is known'
+      return { level: running ? 'problem' : 'warning', area: AREA, says, fix }
+    }
     if (!running)
       return { level: 'warning', area: AREA, says, fix: 'Start the server, then ask again: cordboard serve' }
     const fix = `Check name, certificate and proxy: ${publicUrl} must lead to ${here}`
