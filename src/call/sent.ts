@@ -4,10 +4,10 @@ import { normalisePhone } from './phone.ts'
 
 /** The common schema as others write it: more lenient where senders differ. */
 
-/** Any offset may be sent; inside there is only UTC. */
+/** Any offset may be sent; inside there is only UTC, to the millisecond: so that texts are in the order of their times. */
 export const sentInstant = z.iso
   .datetime({ offset: true })
-  .transform((value) => (value.endsWith('Z') ? value : new Date(value).toISOString()))
+  .transform((value) => new Date(value).toISOString())
 
 /** A number as the sender has it: a text, or the pair of the common schema. What is E.164 we work out ourselves. */
 export const sentNumber = z.union([
