@@ -290,6 +290,29 @@ describe('written once', () => {
     expect(await crm.find?.(fresh(part('call')), chosen, {}, ctxOf(world))).toContain(`person/${id}/`)
   })
 
+  test('of an activity that was kept without its record, who else takes part stays', async () => {
+    const { world, id, part, write } = await ready()
+    const call = (await write(fresh(part('call')))).id.split('/')[2]
+    const participants = [
+      { person_id: Number(id), primary: true },
+      {
+        person_id: Number(world.sandbox.addContact?.({ name: 'Other', phone: '+33199000002' })),
+        primary: false,
+      },
+    ]
+    await tell(world, 'PATCH', `/api/v2/activities/${call}`, { participants })
+    expect(await write(fresh(part('call'), call))).toEqual({ id: `person/${id}/${call}` })
+    expect(books(world, 'activity')[0]?.fields.participants).toEqual(participants)
+  })
+
+  test('what a vendor’s clock puts before the end of the call is found', async () => {
+    const { world, record, part, write } = await ready()
+    const { id } = await write(fresh(part('call')))
+    const endedAt = new Date(world.now() + 3_600_000).toISOString()
+    const later = { ...record, call: { ...record.call, endedAt } }
+    expect(await crm.find?.(fresh(part('call')), later, {}, ctxOf(world))).toBe(id)
+  })
+
   test('a call log is never changed, and none is made a second time', async () => {
     const { world, part, write } = await ready({ log: 'callLog' })
     const { id } = await write(fresh(part('call')))
@@ -345,6 +368,16 @@ describe('the operator’s own fields', () => {
     expect(await write(fresh(part('fields')))).toEqual({ id })
     const person = world.sandbox.book().find((entry) => entry.id === id)
     expect(person?.fields.custom_fields).toEqual({ [SCORE]: 9, [MOOD]: 31 })
+    const several = CUSTOM_FIELDS.map((one) =>
+      one.field_code === MOOD ? { ...one, field_type: 'set' } : one,
+    )
+    const set = await ready({ customFields: several }, { fields })
+    await set.write(fresh(set.part('fields')))
+    expect(set.world.sandbox.book().find((entry) => entry.id === set.id)?.fields.custom_fields).toMatchObject(
+      {
+        [MOOD]: [31],
+      },
+    )
     const wrong = fresh({ ...part('fields'), fields: { [MOOD]: '"Sad"' } })
     expect(await failureOf(write(wrong))).toMatchObject({ code: 'rejected' })
     const org = recordOf({}, null, { fields, target: { type: 'organization', id: '5' } })
