@@ -269,7 +269,7 @@ export function toCallEvent(
   if (direction === undefined) return null
   const code = told.CALL_FAILED_CODE ?? ''
   const cancelled = direction === 'inbound' ? 'abandoned' : 'no_answer'
-  const result = code === '603-S' ? cancelled : RESULTS[code]
+  const result = code === '603-S' ? cancelled : Object.hasOwn(RESULTS, code) ? RESULTS[code] : undefined
   const ms = (told.CALL_DURATION ?? 0) * 1000
   const party = (raw: string) => ({
     phone: normalisePhone(raw, ctx.region).e164,

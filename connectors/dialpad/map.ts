@@ -44,7 +44,7 @@ export function toEvents(read: CallObject & { state: string }, ctx: Context): Ca
     const said = state === 'voicemail_uploaded' ? [lastWord(read, 'voicemail', 'voicemail')] : []
     return [...said, ...recordedEvents(read, ctx)]
   }
-  const under = UNDER_WAY[state]
+  const under = Object.hasOwn(UNDER_WAY, state) ? UNDER_WAY[state] : undefined
   if (under === undefined) return endedEvents(read, ctx)
   const facts: Facts = {}
   if (!isInternal(read) || under === 'ringing') Object.assign(facts, partiesOf(read, ctx))

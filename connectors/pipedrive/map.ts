@@ -339,7 +339,8 @@ export function toEvent(
   const startedAt = instantOf(log?.start_time) ?? dueInstant(activity)
   const endedAt = instantOf(log?.end_time)
   const lengthMs = secondsOf(log?.duration) ?? minutesIn(activity.duration)
-  const result = log?.outcome ? RESULTS[log.outcome] : undefined
+  const outcome = log?.outcome ?? ''
+  const result = Object.hasOwn(RESULTS, outcome) ? RESULTS[outcome] : undefined
   const crm = activity.person_id ? { crm: { [connection]: activity.person_id } } : {}
   return {
     key: `activity:${activity.id}:${activity.update_time ?? ''}`,

@@ -24,7 +24,8 @@ export function callFrom(file: Vcon, given?: Call['direction']): Partial<Call> {
   const { customer, agent } = placesOf(parties, first, given)
   const direction = directionOf(calls[0], customer, agent) ?? given
   const said = calls.find(({ disposition }) => disposition !== undefined)?.disposition
-  const result = said === undefined ? undefined : (RESULTS[said] ?? 'failed')
+  const known = said !== undefined && Object.hasOwn(RESULTS, said) ? RESULTS[said] : undefined
+  const result = said === undefined ? undefined : (known ?? 'failed')
   const turns = texts.length > 0 && calls.length === 0 ? turnsOf(texts, file) : null
   const total = totalOf(calls)
   return {
@@ -181,7 +182,9 @@ function formatOf({ mediatype, filename }: VconDialog): Recording['format'] {
   const ending = /\.([a-z0-9]+)$/i.exec(filename ?? '')?.[1]?.toLowerCase()
   const spelt = name.toLowerCase()
   if (kind === 'video' && spelt === 'mp4') return 'mp4'
-  const known = FORMATS.find((format) => format === spelt && format !== 'mp4') ?? SPELLINGS[spelt]
+  const known =
+    FORMATS.find((format) => format === spelt && format !== 'mp4') ??
+    (Object.hasOwn(SPELLINGS, spelt) ? SPELLINGS[spelt] : undefined)
   return known ?? FORMATS.find((format) => format === ending)
 }
 

@@ -34,6 +34,18 @@ describe('a vCon of somebody else', () => {
     })
   })
 
+  it.each(['constructor', 'toString', 'a word of tomorrow'])(
+    'ended somehow where nobody knows %s',
+    (disposition) => {
+      const file = foreign({
+        dialog: [
+          { type: 'incomplete', start: '2026-11-27T11:00:00Z', disposition, mediatype: 'audio/constructor' },
+        ],
+      })
+      expect(fromVcon(file).call.result).toBe('failed')
+    },
+  )
+
   it('of an earlier draft is read by its old names', () => {
     const file = foreign({
       vcon: '0.0.1',

@@ -76,7 +76,8 @@ export function toEvent(
   ctx: Context,
 ): CallEvent {
   const facts: Facts = {}
-  const direction = DIRECTIONS[task.CallType ?? '']
+  const way = task.CallType ?? ''
+  const direction = Object.hasOwn(DIRECTIONS, way) ? DIRECTIONS[way] : undefined
   if (direction) facts.direction = direction
   Object.assign(facts, timesOf(task, calls))
 
