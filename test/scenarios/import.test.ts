@@ -110,7 +110,7 @@ test('each row becomes a call in the CRM, and has its verdict', async () => {
     .executeTakeFirstOrThrow()
   expect(JSON.parse(call)).toMatchObject({
     direction: 'inbound',
-    startedAt: '2026-11-20T10:30:00Z',
+    startedAt: '2026-11-20T10:30:00.000Z',
     segment: 'sales',
     customer: { phone: '+33639980001' },
     agent: { name: 'Jane Roe' },
