@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { tracks } from '../../src/call/call.ts'
+import { isTimeZone } from '../../src/call/zone.ts'
 import { secretList, secretValue } from '../../src/connector/secret.ts'
 
 const timeZone = z.string().max(64).refine(isTimeZone, 'a time zone of the IANA list, such as Europe/Paris')
@@ -41,14 +42,6 @@ export const config = z
   })
 
 export type Config = z.output<typeof config>
-
-function isTimeZone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: name }) !== undefined
-  } catch {
-    return false
-  }
-}
 
 /** Columns are text; exports of a database write numbers too. An empty one says nothing. */
 const text = z

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { tracks } from '../../src/call/call.ts'
+import { isTimeZone } from '../../src/call/zone.ts'
 import { secretList } from '../../src/connector/secret.ts'
 
 /** The connection's keys. */
@@ -24,14 +25,6 @@ export const config = z.object({
 })
 
 export type Config = z.output<typeof config>
-
-function isTimeZone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: name }) !== undefined
-  } catch {
-    return false
-  }
-}
 
 const id = z.union([z.int().nonnegative(), z.string().regex(/^\d{1,32}$/)]).transform(String)
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { tracks } from '../../src/call/call.ts'
+import { isTimeZone } from '../../src/call/zone.ts'
 import { secretList, secretValue } from '../../src/connector/secret.ts'
 
 /** The connection's keys. */
@@ -24,14 +25,6 @@ export const config = z.object({
 })
 
 export type Config = z.output<typeof config>
-
-function isTimeZone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: name }) !== undefined
-  } catch {
-    return false
-  }
-}
 
 /** "String of at most 128 bytes, its inner format must not be used": base64 with = + /, or numbers with colons. */
 const id = z.string().regex(/^[\x21-\x7e]{1,128}$/)

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { tracks } from '../../src/call/call.ts'
-import { toInstant } from '../../src/call/zone.ts'
+import { isTimeZone, toInstant } from '../../src/call/zone.ts'
 import { secretList } from '../../src/connector/secret.ts'
 
 /** The connection's keys. */
@@ -34,14 +34,6 @@ export const config = z.object({
 })
 
 export type Config = z.output<typeof config>
-
-function isTimeZone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: name }) !== undefined
-  } catch {
-    return false
-  }
-}
 
 const CLOCK = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.\d{1,9})?([+-]\d\d:?\d\d)?$/
 

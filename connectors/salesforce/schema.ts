@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isTimeZone } from '../../src/call/zone.ts'
 import { crmKeys } from '../../src/connector/crm-plan.ts'
 import { decodeBase64 } from '../../src/connector/encoding.ts'
 import { secretValue } from '../../src/connector/secret.ts'
@@ -121,16 +122,6 @@ export const config = z
   })
 
 export type Config = z.output<typeof config>
-
-/** Whether the runtime knows a time zone by this name. */
-export function isTimeZone(name: string): boolean {
-  try {
-    new Intl.DateTimeFormat('en-US', { timeZone: name })
-    return true
-  } catch {
-    return false
-  }
-}
 
 // ── Answers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

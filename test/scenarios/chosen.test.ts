@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { FaultRule } from '../../src/connector/sandbox.ts'
 import { chooseRecord } from '../../src/pipeline/choose-record.ts'
 import { GENERIC } from './company.ts'
 import { DESK, DESK_SETTINGS } from './desk-crm.ts'
@@ -57,6 +58,14 @@ const idOf = async (it: Installation, external = 'c') =>
   ).id
 const choose = (it: Installation, id: string, connection: string, record: string) =>
   chooseRecord(it.deps, id, { connection, type: 'contact', id: record, actor: 'operator' })
+/** While the CRM is asked for this, and has not answered yet. */
+async function chooseDuring(it: Installation, record: string, rule: FaultRule): Promise<void> {
+  it.fail('desk', rule)
+  await it.send('pbx', ended(it))
+  await it.work()
+  expect(it.wire.held()).toBe(1)
+  await choose(it, await idOf(it), 'desk', record)
+}
 const on = (it: Installation, crm: string) =>
   ['call', 'note'].map((kind) => it.held(crm, kind).map(({ fields }) => fields.on))
 
@@ -126,11 +135,7 @@ test('while it is being written on another record: the round that is under way e
   await using it = await open({ write: ['desk'] })
   contact(it, 'desk', 'Anne')
   const bruno = contact(it, 'desk', 'Bruno', '+33639980002')
-  it.fail('desk', { method: 'POST', path: '/calls', fault: { kind: 'commit_then_hang' } })
-  await it.send('pbx', ended(it))
-  await it.work()
-  expect(it.wire.held()).toBe(1)
-  await choose(it, await idOf(it), 'desk', bruno)
+  await chooseDuring(it, bruno, { method: 'POST', path: '/calls', fault: { kind: 'commit_then_hang' } })
   await it.settle()
   expect([on(it, 'desk'), await it.calls()]).toEqual([
     [[`contact/${bruno}`], [`contact/${bruno}`]],
@@ -142,11 +147,7 @@ test('while its record is looked for: what was chosen stands when the answer com
   await using it = await open({ write: ['desk'] })
   contact(it, 'desk', 'Anne')
   const bruno = contact(it, 'desk', 'Bruno', '+33639980002')
-  it.fail('desk', { path: '/people', fault: { kind: 'hang' } })
-  await it.send('pbx', ended(it))
-  await it.work()
-  expect(it.wire.held()).toBe(1)
-  await choose(it, await idOf(it), 'desk', bruno)
+  await chooseDuring(it, bruno, { path: '/people', fault: { kind: 'hang' } })
   it.wire.release()
   await it.settle()
   expect(on(it, 'desk')).toEqual([[`contact/${bruno}`], [`contact/${bruno}`]])
@@ -155,11 +156,7 @@ test('while its record is looked for: what was chosen stands when the answer com
 test('while a contact is being made for an unknown caller: it is made, and what was chosen stands', async () => {
   await using it = await open({ write: ['desk'], unknownCaller: 'create' })
   const bruno = contact(it, 'desk', 'Bruno', '+33639980002')
-  it.fail('desk', { method: 'POST', path: '/contacts', fault: { kind: 'hang' } })
-  await it.send('pbx', ended(it))
-  await it.work()
-  expect(it.wire.held()).toBe(1)
-  await choose(it, await idOf(it), 'desk', bruno)
+  await chooseDuring(it, bruno, { method: 'POST', path: '/contacts', fault: { kind: 'hang' } })
   it.wire.release()
   await it.settle()
   const writeback = await it.store.db

@@ -15,6 +15,7 @@ import { createMemoryTokens } from '../../src/connector/tokens.ts'
 import { asCordboardError } from '../../src/errors.ts'
 import { fetchFrom } from '../kit/in-process.ts'
 import { testSigner } from '../kit/signer.ts'
+import { sample as sampleCall } from './stand-in.ts'
 
 const NOW = Date.parse('2026-03-04T12:00:00.000Z')
 const TOKEN = 'X8lYOxgk2lKMWvymSRP5BU_eP1UrP6s46JUrLtFweqg'
@@ -68,19 +69,14 @@ function account(keys: Record<string, unknown> = {}, http?: HttpFetch) {
   return { vendor, sent, clock, ctx: { ...ctx, config: parsed } }
 }
 
-const sample = (changes: Partial<SampleCall> = {}): SampleCall => ({
-  id: 'one',
-  direction: 'inbound',
-  customerPhone: '+380600000000',
-  ownPhone: '+380400000000',
-  agent: { extension: '904', name: 'Олена' },
-  result: 'answered',
-  startedAt: NOW - 600_000,
-  ringMs: 8000,
-  talkMs: 60_000,
-  audio: { bytes: new Uint8Array([1, 2, 3]), format: 'mp3', durationMs: 60_000 },
-  ...changes,
-})
+const sample = (changes: Partial<SampleCall> = {}): SampleCall =>
+  sampleCall({
+    customerPhone: '+380600000000',
+    ownPhone: '+380400000000',
+    agent: { extension: '904', name: 'Олена' },
+    startedAt: NOW - 600_000,
+    ...changes,
+  })
 
 const mapContext = { connection: 'pbx', config: config.parse(SETTINGS), region: 'UA' }
 const requestOf = (body: string, method = 'POST', type = 'application/x-www-form-urlencoded') =>

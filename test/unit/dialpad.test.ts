@@ -17,6 +17,7 @@ import { createMemoryTokens } from '../../src/connector/tokens.ts'
 import { asCordboardError } from '../../src/errors.ts'
 import { fetchFrom } from '../kit/in-process.ts'
 import { testSigner } from '../kit/signer.ts'
+import { sample as sampleCall } from './stand-in.ts'
 
 const NOW = Date.parse('2026-03-04T11:30:00.000Z')
 const FOLDER = new URL('../../connectors/dialpad/fixtures/', import.meta.url)
@@ -73,19 +74,8 @@ function account(keys: Record<string, unknown> = {}) {
 }
 type Account = ReturnType<typeof account>
 
-const sample = (changes: Partial<SampleCall> = {}): SampleCall => ({
-  id: 'one',
-  direction: 'inbound',
-  customerPhone: '+33639980142',
-  ownPhone: '+33199001234',
-  agent: { extension: '101', name: 'Alice Martin' },
-  result: 'answered',
-  startedAt: NOW - 600_000,
-  ringMs: 8000,
-  talkMs: 60_000,
-  audio: { bytes: new Uint8Array([1, 2, 3]), format: 'mp3', durationMs: 60_000 },
-  ...changes,
-})
+const sample = (changes: Partial<SampleCall> = {}): SampleCall =>
+  sampleCall({ agent: { extension: '101', name: 'Alice Martin' }, ...changes })
 
 function received(token: string, keys: Record<string, unknown> = {}) {
   const request = inboundRequest({

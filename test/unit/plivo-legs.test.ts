@@ -1,24 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { connector } from '../../connectors/plivo/connector.ts'
-import { createSandbox } from '../../connectors/plivo/sandbox.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { progressOf } from '../../src/call/merge.ts'
-import { fold, NOW, openAccount } from './telephony-account.ts'
+import { CUSTOMER, MOBILE, OWN, open } from './plivo-account.ts'
+import { fold, NOW } from './telephony-account.ts'
 
 /** Callbacks and rows of the lists, field by field: what the sample calls of the stand-in do not show. */
 
-const account = {
-  authId: 'MA00000000000000SAMP',
-  authToken: 'plivo_auth_token_0123456789abcdef',
-  ownNumbers: ['+33199001234', '+447700900123'],
-}
-const baseUrl = 'https://api.plivo.com'
-const OWN = '33199001234'
-const MOBILE = '447700900123'
-const CUSTOMER = '33639980142'
-
 const say = (fields: Record<string, string>, keys = {}): CallEvent[] =>
-  openAccount({ connector, createSandbox, account, keys, baseUrl }).read({
+  open(keys).read({
     says: 'callback',
     method: 'POST',
     path: '/hangup',
@@ -171,7 +160,7 @@ describe('a row of the list', () => {
   async function listed(changes: object): Promise<CallEvent[]> {
     const http = async (url: URL) =>
       Response.json({ objects: url.pathname.includes('/Call/') ? [{ ...ROW, ...changes }] : [] })
-    return openAccount({ connector, createSandbox, account, baseUrl, http }).listed(NOW - 86_400_000)
+    return open({}, http).listed(NOW - 86_400_000)
   }
   it('was answered when it says when', async () => {
     expect(fold(await listed({ hangup_cause_name: 'Busy Line' }))).toMatchObject({

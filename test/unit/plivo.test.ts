@@ -1,23 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { connector } from '../../connectors/plivo/connector.ts'
-import { createSandbox } from '../../connectors/plivo/sandbox.ts'
 import { config } from '../../connectors/plivo/schema.ts'
 import type { Recording } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { progressOf } from '../../src/call/merge.ts'
 import type { RawRequest } from '../../src/connector/request.ts'
 import { asCordboardError } from '../../src/errors.ts'
-import { ENDS, endedAt, fold, NOW, openAccount, sample, sampleOf } from './telephony-account.ts'
-
-const SETTINGS = {
-  authId: 'MA00000000000000SAMP',
-  authToken: 'plivo_auth_token_0123456789abcdef',
-  ownNumbers: ['+33199001234', '+447700900123'],
-}
-const CUSTOMER = '33639980142'
-const baseUrl = 'https://api.plivo.com'
-const open = (keys: Record<string, unknown> = {}) =>
-  openAccount({ connector, createSandbox, account: SETTINGS, keys, baseUrl })
+import { baseUrl, CUSTOMER, open, SETTINGS } from './plivo-account.ts'
+import { ENDS, endedAt, fold, NOW, sample, sampleOf } from './telephony-account.ts'
 
 const form = (fields: Record<string, string>, path = '/hangup') => ({
   says: 'callback',
@@ -275,7 +264,7 @@ describe('a recording', () => {
     ['http://media.plivo.com/r.mp3', true],
   ])('at %s is fetched with credentials: %s', async (url, isTheirs) => {
     const http = async () => new Response('audio')
-    const account = openAccount({ connector, createSandbox, account: SETTINGS, baseUrl, http })
+    const account = open({}, http)
     await account.fetchRecording({ key: 'r', state: 'ready', url }, endedAt(NOW))
     expect(account.sent[0]?.authorization).toBe(isTheirs ? BASIC : undefined)
     expect(account.sent[0]?.url.href).toMatch(/^https:/)
@@ -287,7 +276,7 @@ describe('a recording', () => {
     [500, 'vendor_down', 'vendor_down'],
   ])('that is refused with %i is %s with Plivo, %s elsewhere', async (status, theirs, others) => {
     const http = async () => new Response('no', { status })
-    const account = openAccount({ connector, createSandbox, account: SETTINGS, baseUrl, http })
+    const account = open({}, http)
     for (const [url, code] of [
       [`${path}/r.mp3`, theirs],
       ['https://s3.amazonaws.com/r.mp3', others],
@@ -358,7 +347,7 @@ describe('the lists', () => {
       hangup_cause_name: 'Something New',
     }
     const http = async (url: URL) => Response.json({ objects: url.pathname.includes('/Call/') ? [row] : [] })
-    const account = openAccount({ connector, createSandbox, account: SETTINGS, baseUrl, http })
+    const account = open({}, http)
     const call = fold(await account.listed())
     expect(call).toMatchObject({ startedAt: '2026-03-04T11:20:00.000Z', endedAt: '2026-03-04T11:20:09.000Z' })
     expect(call.result).toBeUndefined()

@@ -21,7 +21,7 @@ interface AccountOptions {
   keys?: Record<string, unknown>
   baseUrl: string
   /** Answers instead of the stand-in. */
-  http?: (url: URL) => Promise<Response>
+  http?: ((url: URL) => Promise<Response>) | undefined
 }
 
 interface Checking {

@@ -1,23 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { connector } from '../../connectors/telnyx/connector.ts'
-import { createSandbox } from '../../connectors/telnyx/sandbox.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { progressOf } from '../../src/call/merge.ts'
-import { STAND_IN_PUBLIC_KEY } from '../../src/connector/stand-in-key.ts'
-import { fold, NOW, openAccount } from './telephony-account.ts'
+import { fold, NOW } from './telephony-account.ts'
+import { CUSTOMER, MOBILE, OWN, open } from './telnyx-account.ts'
 
 /** Whose leg is whose, and what rows of the list say: what the sample calls of the stand-in do not show. */
 
-const OWN = '+33199001234'
-const CUSTOMER = '+33639980142'
-const MOBILE = '+447700900123'
-const account = {
-  publicKey: STAND_IN_PUBLIC_KEY,
-  apiKey: 'KEY-sandbox',
-  ownNumbers: [OWN],
-  agentPhones: [MOBILE],
-}
-const baseUrl = 'https://api.telnyx.com'
 const time = (second: number) => new Date(NOW + second * 1000).toISOString()
 
 let told = 0
@@ -25,7 +13,7 @@ function say(name: string, leg: string, at: number, fields: object = {}, keys = 
   told += 1
   const payload = { call_leg_id: leg, call_session_id: 'session', ...fields }
   const data = { event_type: name, id: `event-${told}`, occurred_at: time(at), payload }
-  return openAccount({ connector, createSandbox, account, keys, baseUrl }).read({
+  return open(keys).read({
     says: name,
     method: 'POST',
     path: '',
@@ -139,7 +127,7 @@ describe('a row of the list', () => {
   async function listed(changes: object): Promise<CallEvent[]> {
     const data = [{ ...row, ...changes }]
     const http = async () => Response.json({ data, meta: { total_pages: 1 } })
-    return openAccount({ connector, createSandbox, account, baseUrl, http }).listed()
+    return open({}, http).listed()
   }
   it('tells that its call is over, and between whom', async () => {
     const events = await listed({})

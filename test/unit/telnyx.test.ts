@@ -1,6 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { connector } from '../../connectors/telnyx/connector.ts'
-import { createSandbox } from '../../connectors/telnyx/sandbox.ts'
 import { config } from '../../connectors/telnyx/schema.ts'
 import type { Recording } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
@@ -8,20 +6,8 @@ import { progressOf } from '../../src/call/merge.ts'
 import type { SampleCall } from '../../src/connector/sandbox.ts'
 import { STAND_IN_PUBLIC_KEY } from '../../src/connector/stand-in-key.ts'
 import { asCordboardError } from '../../src/errors.ts'
-import { ENDS, endedAt, fold, NOW, openAccount, sample, sampleOf } from './telephony-account.ts'
-
-const OWN = '+33199001234'
-const CUSTOMER = '+33639980142'
-const MOBILE = '+447700900123'
-const SETTINGS = {
-  publicKey: STAND_IN_PUBLIC_KEY,
-  apiKey: 'KEY-sandbox',
-  ownNumbers: [OWN],
-  agentPhones: [MOBILE],
-}
-const baseUrl = 'https://api.telnyx.com'
-const open = (keys: Record<string, unknown> = {}) =>
-  openAccount({ connector, createSandbox, account: SETTINGS, keys, baseUrl })
+import { ENDS, endedAt, fold, NOW, sample, sampleOf } from './telephony-account.ts'
+import { baseUrl, CUSTOMER, MOBILE, OWN, open, SETTINGS } from './telnyx-account.ts'
 
 let told = 0
 /** One webhook of a leg, `at` seconds into the call. */
@@ -293,7 +279,7 @@ describe('a recording', () => {
       download_urls: { mp3: 'http://storage.example.net/x.mp3' },
     }
     const http = async () => Response.json({ data: [row], meta: { total_pages: 1 } })
-    const account = openAccount({ connector, createSandbox, account: SETTINGS, baseUrl, http })
+    const account = open({}, http)
     const failure = await account
       .fetchRecording({ key: 'leg-1', format: 'mp3', state: 'ready' }, endedAt(NOW))
       .catch(asCordboardError)

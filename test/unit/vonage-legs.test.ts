@@ -1,28 +1,15 @@
-import { generateKeyPairSync } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { connector } from '../../connectors/vonage/connector.ts'
-import { createSandbox } from '../../connectors/vonage/sandbox.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { progressOf } from '../../src/call/merge.ts'
-import { fold, NOW, openAccount } from './telephony-account.ts'
+import { fold, NOW } from './telephony-account.ts'
+import { baseUrl, CUSTOMER, MOBILE, OWN, open } from './vonage-account.ts'
 
 /** Legs, status by status and field by field: what the sample calls of the stand-in do not show. */
 
-const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
-const account = {
-  applicationId: 'aaaaaaaa-bbbb-cccc-dddd-0123456789ab',
-  privateKey: privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
-  signatureSecret: 'vonage-signature-secret-0123456789abcdef',
-  ownNumbers: ['+33199001234', '+447700900123'],
-}
-const baseUrl = 'https://api.nexmo.com'
-const CUSTOMER = '33639980142'
-const OWN = '33199001234'
-const MOBILE = '447700900123'
 const time = (second: number) => new Date(NOW + second * 1000).toISOString()
 
 const read = (event: object, keys = {}): CallEvent[] =>
-  openAccount({ connector, createSandbox, account, keys, baseUrl }).read({
+  open(keys).read({
     says: 'event',
     method: 'POST',
     path: '',

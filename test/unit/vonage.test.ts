@@ -1,28 +1,12 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { connector } from '../../connectors/vonage/connector.ts'
-import { createSandbox } from '../../connectors/vonage/sandbox.ts'
 import { config } from '../../connectors/vonage/schema.ts'
 import type { Recording } from '../../src/call/call.ts'
 import type { CallEvent } from '../../src/call/facts.ts'
 import { progressOf } from '../../src/call/merge.ts'
 import { asCordboardError } from '../../src/errors.ts'
-import { ENDS, endedAt, fold, NOW, openAccount, sample, sampleOf } from './telephony-account.ts'
-
-const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
-const PEM = privateKey.export({ format: 'pem', type: 'pkcs8' }).toString()
-const SETTINGS = {
-  applicationId: 'aaaaaaaa-bbbb-cccc-dddd-0123456789ab',
-  privateKey: PEM,
-  signatureSecret: 'vonage-signature-secret-0123456789abcdef',
-  ownNumbers: ['+33199001234', '+447700900123'],
-}
-const CUSTOMER = '33639980142'
-const OWN = '33199001234'
-const MOBILE = '447700900123'
-const baseUrl = 'https://api.nexmo.com'
-const open = (keys: Record<string, unknown> = {}) =>
-  openAccount({ connector, createSandbox, account: SETTINGS, keys, baseUrl })
+import { ENDS, endedAt, fold, NOW, sample, sampleOf } from './telephony-account.ts'
+import { baseUrl, CUSTOMER, MOBILE, OWN, open, PEM, SETTINGS } from './vonage-account.ts'
 
 const webhook = (body: object) => ({
   says: 'event',
@@ -230,13 +214,7 @@ describe('a recording', () => {
     const account = open()
     const recording = played(account)
     const other = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
-    const stranger = openAccount({
-      connector,
-      createSandbox,
-      account: SETTINGS,
-      keys: { privateKey: other.export({ format: 'pem', type: 'pkcs8' }).toString() },
-      baseUrl,
-    })
+    const stranger = open({ privateKey: other.export({ format: 'pem', type: 'pkcs8' }).toString() })
     expect(await stranger.fetchRecording(recording, endedAt(NOW)).catch(asCordboardError)).toMatchObject({
       code: 'auth',
     })
@@ -254,7 +232,7 @@ describe('a recording', () => {
     [undefined, false],
   ])('at %s is fetched: %s', async (url, isFetched) => {
     const http = async () => new Response('audio')
-    const account = openAccount({ connector, createSandbox, account: SETTINGS, baseUrl, http })
+    const account = open({}, http)
     const outcome = await account
       .fetchRecording({ key: 'r', state: 'ready', ...(url ? { url } : {}) }, endedAt(NOW))
       .then(
@@ -320,7 +298,7 @@ describe('the list', () => {
       row('e', { type: 'phone', number: CUSTOMER }, { status: 'ringing', start_time: null, end_time: null }),
     ]
     const http = async () => Response.json({ _embedded: { calls } })
-    const account = openAccount({ connector, createSandbox, account: SETTINGS, baseUrl, http })
+    const account = open({}, http)
     const events = await account.listed()
     expect(events.map(({ key }) => key)).toEqual([
       'a:completed',

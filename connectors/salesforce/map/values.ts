@@ -1,7 +1,7 @@
-import { toWallClock } from '../../../src/call/zone.ts'
+import { isTimeZone, toWallClock } from '../../../src/call/zone.ts'
 import type { CrmField } from '../../../src/connector/crm-role.ts'
 import { cut, cutText } from '../../../src/connector/crm-text.ts'
-import { type Field, isTimeZone } from '../schema.ts'
+import type { Field } from '../schema.ts'
 
 /** What is planned is text; an org takes numbers, dates and what its own fields allow. */
 
